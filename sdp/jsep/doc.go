@@ -1,0 +1,33 @@
+// Package jsep is offer/answer for WebRTC as plain functions: the state machine of RFC 9429 (JSEP) and of webrtc-pc
+// §4.4 and §4.7, with unified plan, one BUNDLE transport and rtcp-mux.
+//
+// A [Session] knows descriptions, transceivers (plain data) and codecs; it knows nothing of sockets, tracks as objects,
+// events or time. It takes no lock: the caller serialises the calls. Randomness comes from Config.Rand, so that a run
+// from a seed repeats. Every method that fails leaves the session as it was.
+//
+// The sequence of an offerer:
+//
+//	s, _ := jsep.New(jsep.Config{Capabilities: caps, Rand: rand, BundlePolicy: jsep.BundleBalanced})
+//	t, _ := s.AddTransceiver(jsep.KindAudio, jsep.TransceiverInit{Direction: sdp.SendRecv, Track: "mic", Streams: []string{"s"}})
+//	s.EnableData()                                  // the first CreateDataChannel
+//	if s.CheckNegotiationNeeded() { … fire negotiationneeded … }
+//
+//	offer, _ := s.CreateOffer(jsep.OfferOptions{}, local)          // local: the fingerprints of the certificates
+//	fx, _ := s.SetLocal(offer, local)               // fx.Transport.LocalChanged: give fx.Transport.Local to ICE and gather
+//	s.AddLocalCandidate(ufrag, candidate)           // each one gathered, then EndOfLocalCandidates
+//	fx, _ = s.SetRemote(answer)                     // fx.Transport.Ready: start ICE with .Remote, then DTLS in .DTLSRole
+//	use, _ := s.AddRemoteCandidate(candidate)       // use.Deliver: hand it to ICE
+//
+// The sequence of an answerer:
+//
+//	fx, _ := s.SetRemote(offer)                     // fx.TracksAdded …: track events, as W3C, before the answer
+//	answer, _ := s.CreateAnswer(jsep.AnswerOptions{}, local)
+//	fx, _ = s.SetLocal(answer, local)               // fx.Transport.Ready, LocalChanged; fx.Flows; fx.Data
+//
+// SetLocal with the zero Description is setLocalDescription() without argument. SetRemote of an offer in
+// have-local-offer rolls back first (perfect negotiation); both take Description{Type: TypeRollback}.
+//
+// What a caller does with [Effects], in this order: stop and remove transceivers, apply Transport, Flows and Data to the
+// transport, then the notices: signaling state, streams, tracks muted, tracks added. Transport, Flows and Data are whole
+// snapshots, not differences: applying them again changes nothing.
+package jsep

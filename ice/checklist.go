@@ -1,0 +1,265 @@
+package ice
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// pair is a candidate pair (RFC 8445 §6.1.2). The checklist holds pairs whose local candidate is its own base; a pair that
+// a check has proven valid with another local candidate (§7.2.5.3.2) is in the valid list only.
+type pair struct {
+	id       uint64
+	gen      *generation
+	local    *localCandidate
+	remote   *remoteCandidate
+	priority uint64
+
+	// Checklist.
+	state    PairState
+	queued   bool  // in the triggered-check queue
+	nominate bool  // the next check carries USE-CANDIDATE
+	wanted   bool  // controlled: the peer has nominated it, and its check has not succeeded yet (§7.3.1.5)
+	produced *pair // the valid pair that its check has made; itself, or one with a reflexive local candidate
+
+	// Valid list.
+	valid        bool
+	nominated    bool
+	validSince   time.Time
+	lastNominate time.Time // controlled: the latest request with USE-CANDIDATE
+	consentUntil time.Time // RFC 7675 §5.1
+	nextConsent  time.Time // zero: the pair never carried packets
+	lastReceived time.Time // the latest authenticated message
+
+	counters pairCounters
+}
+
+// formPairs pairs every local with every remote candidate (RFC 8445 §6.1.2.2).
+func (a *Agent) formPairs(g *generation) {
+	for _, l := range g.locals {
+		for _, r := range g.remotes {
+			a.addPair(g, l, r)
+		}
+	}
+}
+
+// addPair puts a pair into the checklist, and returns it or the one that is there already; nil: the candidates do not pair.
+// Its state follows RFC 8838 §12: waiting if it is the first of its foundation or if the foundation has had success.
+func (a *Agent) addPair(g *generation, l *localCandidate, r *remoteCandidate) *pair {
+	if !g.ready() || !a.mayPair(l, r) {
+		return nil
+	}
+	for _, p := range g.pairs {
+		if p.local == l && p.remote == r {
+			return p
+		}
+	}
+	p := &pair{gen: g, local: l, remote: r, state: PairFrozen}
+	p.setPriority(a.role)
+	if len(g.pairs) >= maxPairs && !g.evict(p.priority) {
+		return nil
+	}
+	p.id = a.newID()
+	g.insert(p)
+	busy := false
+	for _, q := range g.pairs {
+		if q == p || !q.sameFoundation(p) {
+			continue
+		}
+		if q.state == PairSucceeded {
+			busy = false
+			break
+		}
+		busy = busy || q.state != PairFailed
+	}
+	if !busy {
+		p.state = PairWaiting
+	}
+	return p
+}
+
+// mayPair tells whether two candidates make a pair of the checklist: same family, and link-local with link-local (RFC 8445
+// §6.1.2.2); loopback with loopback, so that no peer makes us probe services of our own host. A reflexive local candidate
+// would be replaced by its base and pruned (§6.1.2.4).
+func (a *Agent) mayPair(l *localCandidate, r *remoteCandidate) bool {
+	if l.Type == TypeServerReflexive || l.Type == TypePeerReflexive {
+		return false
+	}
+	if a.cfg.Policy == PolicyRelay && l.Type != TypeRelay {
+		return false
+	}
+	la, ra := l.Addr.Addr(), r.Addr.Addr()
+	return la.Is4() == ra.Is4() && la.IsLoopback() == ra.IsLoopback() &&
+		(la.Is4() || la.IsLinkLocalUnicast() == ra.IsLinkLocalUnicast())
+}
+
+// insert keeps the checklist in decreasing order of priority; equals stay in the order of their arrival.
+func (g *generation) insert(p *pair) {
+	i := slices.IndexFunc(g.pairs, func(q *pair) bool { return q.priority < p.priority })
+	if i < 0 {
+		i = len(g.pairs)
+	}
+	g.pairs = slices.Insert(g.pairs, i, p)
+}
+
+// evict makes room for a pair of the given priority: the last pair that nobody has tried gives way (RFC 8445 §6.1.2.5).
+func (g *generation) evict(priority uint64) bool {
+	for i := len(g.pairs) - 1; i >= 0; i-- {
+		p := g.pairs[i]
+		if p.priority >= priority {
+			return false
+		}
+		if !p.queued && (p.state == PairFrozen || p.state == PairWaiting || p.state == PairFailed) {
+			g.pairs = slices.Delete(g.pairs, i, i+1)
+			return true
+		}
+	}
+	return false
+}
+
+func (p *pair) setPriority(role Role) {
+	if role == RoleControlling {
+		p.priority = pairPriority(p.local.Priority, p.remote.Priority)
+	} else {
+		p.priority = pairPriority(p.remote.Priority, p.local.Priority)
+	}
+}
+
+// sameFoundation compares pair foundations (RFC 8445 §6.1.2.6).
+func (p *pair) sameFoundation(q *pair) bool {
+	return p.local.Foundation == q.local.Foundation && p.remote.Foundation == q.remote.Foundation
+}
+
+// reprioritize follows a change of role (RFC 8445 §7.3.1.1) or of a remote candidate's priority.
+func (g *generation) reprioritize(role Role) {
+	for _, p := range g.pairs {
+		p.setPriority(role)
+		if role == RoleControlling {
+			p.wanted = false
+		} else {
+			p.nominate = false
+		}
+	}
+	for _, p := range g.valid {
+		p.setPriority(role)
+	}
+	slices.SortStableFunc(g.pairs, func(p, q *pair) int {
+		switch {
+		case p.priority > q.priority:
+			return -1
+		case p.priority < q.priority:
+			return 1
+		}
+		return 0
+	})
+}
+
+// find returns the pair of the checklist that uses this base and remote address.
+func (g *generation) find(b *base, remote netip.AddrPort) *pair {
+	for _, p := range g.pairs {
+		if p.local.base == b && p.remote.Addr == remote {
+			return p
+		}
+	}
+	return nil
+}
+
+// bestValid returns the valid pair of highest priority.
+func (g *generation) bestValid() *pair {
+	var best *pair
+	for _, p := range g.valid {
+		if p.valid && (best == nil || p.priority > best.priority) {
+			best = p
+		}
+	}
+	return best
+}
+
+func (g *generation) hasValid() bool { return g.bestValid() != nil }
+
+// trigger puts a pair into the triggered-check queue (RFC 8445 §7.3.1.4).
+func (g *generation) trigger(p *pair) {
+	if p.state != PairSucceeded || !p.isValid() {
+		p.state = PairWaiting
+	}
+	if !p.queued {
+		p.queued = true
+		g.triggered = append(g.triggered, p)
+	}
+}
+
+func (p *pair) isValid() bool { return p.produced != nil && p.produced.valid }
+
+// nextTriggered takes the oldest pair of the triggered-check queue.
+func (g *generation) nextTriggered() *pair {
+	if len(g.triggered) == 0 {
+		return nil
+	}
+	p := g.triggered[0]
+	g.triggered = slices.Delete(g.triggered, 0, 1)
+	p.queued = false
+	return p
+}
+
+// untrigger takes a pair out of the triggered-check queue.
+func (g *generation) untrigger(p *pair) {
+	if p.queued {
+		p.queued = false
+		g.triggered = slices.DeleteFunc(g.triggered, func(q *pair) bool { return q == p })
+	}
+}
+
+// nextOrdinary returns the best waiting pair; when there is none, pairs whose foundation is idle thaw first (RFC 8445
+// §6.1.4.2). After the nomination there are no ordinary checks any more (§8.1.2).
+func (g *generation) nextOrdinary() *pair {
+	if g.selected != nil || !g.ready() {
+		return nil
+	}
+	if p := g.firstWaiting(); p != nil {
+		return p
+	}
+	for _, p := range g.pairs {
+		if p.state == PairFrozen && !g.foundationBusy(p) {
+			p.state = PairWaiting
+		}
+	}
+	return g.firstWaiting()
+}
+
+func (g *generation) firstWaiting() *pair {
+	for _, p := range g.pairs {
+		if p.state == PairWaiting && !p.queued {
+			return p
+		}
+	}
+	return nil
+}
+
+func (g *generation) foundationBusy(p *pair) bool {
+	for _, q := range g.pairs {
+		if q != p && q.sameFoundation(p) && (q.state == PairWaiting || q.state == PairInProgress) {
+			return true
+		}
+	}
+	return false
+}
+
+// thaw sets the frozen pairs of a foundation that has had success to waiting (RFC 8445 §7.2.5.3.3).
+func (g *generation) thaw(p *pair) {
+	for _, q := range g.pairs {
+		if q.state == PairFrozen && q.sameFoundation(p) {
+			q.state = PairWaiting
+		}
+	}
+}
+
+// unsettled counts the pairs whose checks are still to be made or under way.
+func (g *generation) unsettled() int {
+	n := 0
+	for _, p := range g.pairs {
+		if p.state == PairWaiting || p.state == PairInProgress || p.state == PairFrozen {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,189 @@
+package ice
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// Errors of the package. They come wrapped with context; use errors.Is.
+var (
+	// ErrClosed: the agent was closed.
+	ErrClosed = errors.New("ice: closed")
+	// ErrConfig: a Config or Parameters value is not usable.
+	ErrConfig = errors.New("ice: bad configuration")
+	// ErrCandidate: a candidate-attribute does not parse, or a candidate is not usable.
+	ErrCandidate = errors.New("ice: bad candidate")
+	// ErrLimit: a table is full; the input was dropped.
+	ErrLimit = errors.New("ice: limit reached")
+	// ErrPacket: a datagram was dropped because it is malformed, unknown or unexpected.
+	ErrPacket = errors.New("ice: packet dropped")
+	// ErrIntegrity: a datagram was dropped because its MESSAGE-INTEGRITY is missing or wrong.
+	ErrIntegrity = errors.New("ice: integrity check failed")
+)
+
+// Parameters are the credentials of one side for one generation (RFC 8839 §5.4).
+type Parameters struct {
+	Ufrag string // 4 to 256 ice-chars
+	Pwd   string // 22 to 256 ice-chars
+	Lite  bool   // the side is ICE-lite (only meaningful for the peer)
+}
+
+// validate checks the lengths and the alphabet of RFC 8839 §5.4.
+func (p Parameters) validate() error {
+	if len(p.Ufrag) < 4 || len(p.Ufrag) > 256 || !isICEChars(p.Ufrag) {
+		return fmt.Errorf("%w: ufrag must be 4 to 256 ice-chars", ErrConfig)
+	}
+	if len(p.Pwd) < 22 || len(p.Pwd) > 256 || !isICEChars(p.Pwd) {
+		return fmt.Errorf("%w: pwd must be 22 to 256 ice-chars", ErrConfig)
+	}
+	return nil
+}
+
+const iceChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+func isICEChars(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '+' && c != '/' {
+			return false
+		}
+	}
+	return true
+}
+
+// GenerateParameters draws fresh credentials: 48 bits of ufrag and 144 bits of password, where RFC 8445 §5.3 wants at
+// least 24 and 128. It fails only when rand does.
+func GenerateParameters(rand io.Reader) (Parameters, error) {
+	var b [32]byte
+	if _, err := io.ReadFull(rand, b[:]); err != nil {
+		return Parameters{}, fmt.Errorf("ice: random source: %w", err)
+	}
+	var s strings.Builder
+	for _, c := range b {
+		s.WriteByte(iceChars[c&63])
+	}
+	return Parameters{Ufrag: s.String()[:8], Pwd: s.String()[8:]}, nil
+}
+
+// ServerKind says what a server is for.
+type ServerKind uint8
+
+// The kinds of servers.
+const (
+	// ServerSTUN: binding requests over UDP, for server-reflexive candidates.
+	ServerSTUN ServerKind = iota
+)
+
+// Server is one STUN server.
+type Server struct {
+	Kind ServerKind
+	URL  string // as configured; repeated in candidates, errors and statistics
+	Host string // a name or an IP literal without brackets
+	Port uint16 // zero: 3478
+}
+
+// Config is the configuration of an Agent. Rand must be set; every other zero value works.
+type Config struct {
+	// Role may be left unknown until [Agent.SetRole].
+	Role Role
+	// Local are the credentials of the first generation; zero: generated from Rand.
+	Local Parameters
+	// Servers are asked for server-reflexive candidates, at most 16.
+	Servers []Server
+	// Policy restricts which candidates are announced and paired.
+	Policy TransportPolicy
+	// Rand gives the seed of transaction ids, tie-breaker and jitter: 32 bytes at New, and credentials when Local is zero.
+	Rand io.Reader
+
+	// MTU is the largest UDP payload that a new route is trusted to carry; zero: 1200.
+	MTU int
+
+	// Pace is Ta, the time between two new transactions (RFC 8445 §14.2); zero: 20 ms, at least 5 ms.
+	Pace time.Duration
+	// RTO is the initial and least retransmission timeout (RFC 8445 §14.3); zero: 500 ms.
+	RTO time.Duration
+	// MaxRequests is Rc, how often a request is sent before its transaction fails (RFC 8489 §6.2.1); zero: 7.
+	MaxRequests int
+	// GatherTimeout is the soft deadline of gathering: what has not answered then is given up, because nothing may be
+	// announced after end-of-candidates (RFC 8838 §13). Zero: 5 s.
+	GatherTimeout time.Duration
+	// ConsentInterval is the mean time between consent checks (RFC 7675 §5.1), each randomised by 0.8 to 1.2; zero: 5 s.
+	ConsentInterval time.Duration
+	// ConsentTimeout is how long consent lasts after an answer (RFC 7675 §5.1); zero: 30 s, the most that is allowed.
+	ConsentTimeout time.Duration
+	// DisconnectedAfter is how long the pair in use may be silent before the state is disconnected; zero: 8 s, which is the
+	// longest consent interval and two seconds for the answer.
+	DisconnectedAfter time.Duration
+	// Patience is the least time between the start of the checks and the state failed (RFC 8863 §4); zero: 39.5 s.
+	Patience time.Duration
+	// ReflexiveWait is how long a controlling agent hopes for something better than a valid pair with a reflexive end; zero: 100 ms.
+	ReflexiveWait time.Duration
+	// RelayWait is the same for a pair with a relayed end; zero: 300 ms.
+	RelayWait time.Duration
+}
+
+// Caps on what a peer, a driver or a server can make grow.
+const (
+	maxBases       = 64   // bound sockets
+	maxServers     = 16   // STUN servers
+	maxNameAddrs   = 2    // addresses taken of one name of a remote candidate
+	maxLocals      = 128  // local candidates of a generation
+	maxRemotes     = 128  // remote candidates of a generation, signaled and peer-reflexive
+	maxPairs       = 100  // RFC 8445 §6.1.2.5
+	maxValid       = 100  // valid pairs that are in no checklist
+	maxPeerReflex  = 32   // peer-reflexive candidates of a side and generation
+	maxResolves    = 16   // names of remote candidates being resolved
+	maxEarly       = 16   // checks before the remote parameters
+	maxPending     = 64   // remote candidates before the remote parameters
+	maxTransaction = 256  // transactions in flight
+	maxVerified    = 64   // addresses that authenticated messages came from
+	maxOut         = 256  // packets that wait for Next
+	maxMessage     = 1500 // bytes of a STUN message
+)
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Rand == nil {
+		return c, fmt.Errorf("%w: no random source", ErrConfig)
+	}
+	if len(c.Servers) > maxServers {
+		return c, fmt.Errorf("%w: more than %d servers", ErrConfig, maxServers)
+	}
+	for _, d := range []struct {
+		field       *time.Duration
+		zero, least time.Duration
+	}{
+		{&c.Pace, 20 * time.Millisecond, 5 * time.Millisecond},
+		{&c.RTO, 500 * time.Millisecond, 10 * time.Millisecond},
+		{&c.GatherTimeout, 5 * time.Second, 0},
+		{&c.ConsentInterval, 5 * time.Second, 10 * time.Millisecond},
+		{&c.ConsentTimeout, 30 * time.Second, 10 * time.Millisecond},
+		{&c.DisconnectedAfter, 8 * time.Second, 10 * time.Millisecond},
+		{&c.Patience, 39500 * time.Millisecond, 0},
+		{&c.ReflexiveWait, 100 * time.Millisecond, 0},
+		{&c.RelayWait, 300 * time.Millisecond, 0},
+	} {
+		if *d.field == 0 {
+			*d.field = d.zero
+		}
+		if *d.field < d.least {
+			return c, fmt.Errorf("%w: a duration is below %v", ErrConfig, d.least)
+		}
+	}
+	if c.ConsentTimeout > 30*time.Second {
+		return c, fmt.Errorf("%w: consent must not last longer than 30 s", ErrConfig)
+	}
+	if c.MaxRequests == 0 {
+		c.MaxRequests = 7
+	}
+	if c.MTU == 0 {
+		c.MTU = 1200
+	}
+	if c.MaxRequests < 1 || c.MTU < 0 {
+		return c, fmt.Errorf("%w: negative count", ErrConfig)
+	}
+	c.Servers = append([]Server(nil), c.Servers...)
+	return c, nil
+}

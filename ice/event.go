@@ -1,0 +1,70 @@
+package ice
+
+import "net/netip"
+
+// BaseID names a local UDP address that the agent asked to be bound. It is never zero and never used twice by an agent.
+type BaseID uint32
+
+// Event is one of the Event… structs of this package. Events own what they refer to.
+type Event interface{ iceEvent() }
+
+// EventState: the state has changed.
+type EventState struct{ State State }
+
+// EventGatheringState: the gathering state has changed. After GatheringComplete of a generation the peer may be told
+// end-of-candidates (RFC 8838 §13).
+type EventGatheringState struct{ State GatheringState }
+
+// EventCandidate: a local candidate was found; it is to be signaled to the peer. Candidate.Ufrag names its generation.
+type EventCandidate struct{ Candidate Candidate }
+
+// EventCandidateError: a socket could not be bound, or a server did not answer (W3C's icecandidateerror).
+type EventCandidateError struct {
+	Local netip.AddrPort // the base, if the error belongs to one
+	URL   string         // the server, if the error belongs to one
+	Code  int            // the server's error code; 701: it was not reached
+	Text  string
+}
+
+// EventSelectedPair: a pair was nominated, and application packets take it from now on.
+type EventSelectedPair struct {
+	Local, Remote Candidate
+	Base          BaseID
+}
+
+// EventRole: a role conflict, a lite peer or SetRole has changed the role.
+type EventRole struct{ Role Role }
+
+// EventInterfaces asks for the addresses of this host: [Agent.HandleInterfacesResult].
+type EventInterfaces struct{ Gen uint64 }
+
+// EventBind asks for a UDP socket at Addr, whose port zero stands for one of the driver's choice:
+// [Agent.HandleBindResult]. Addr is never a wildcard and carries the zone of a link-local address.
+type EventBind struct {
+	Gen     uint64
+	Base    BaseID
+	Network string // "udp4" or "udp6"
+	Addr    netip.AddrPort
+}
+
+// EventUnbind says that a bound base is not needed any more.
+type EventUnbind struct{ Base BaseID }
+
+// EventResolve asks for the addresses of a name, which is a STUN server's or ends in ".local" and wants multicast DNS
+// (a browser's obfuscated candidate): [Agent.HandleResolveResult].
+type EventResolve struct {
+	Gen  uint64
+	ID   uint64
+	Host string
+}
+
+func (EventState) iceEvent()          {}
+func (EventGatheringState) iceEvent() {}
+func (EventCandidate) iceEvent()      {}
+func (EventCandidateError) iceEvent() {}
+func (EventSelectedPair) iceEvent()   {}
+func (EventRole) iceEvent()           {}
+func (EventInterfaces) iceEvent()     {}
+func (EventBind) iceEvent()           {}
+func (EventUnbind) iceEvent()         {}
+func (EventResolve) iceEvent()        {}

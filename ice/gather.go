@@ -1,0 +1,429 @@
+package ice
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/pion/stun/v3"
+)
+
+// base is a local UDP address that was asked for (RFC 8445 §5.1.1.1).
+type base struct {
+	id    BaseID
+	gen   uint64         // of the gathering that asked
+	want  netip.Addr     // with its zone
+	local netip.AddrPort // what it was bound to, without zone
+	zone  string
+	pref  uint16 // local preference
+	bound bool
+	gone  bool // no interface has it any more; the old pair of a restart may
+}
+
+// scoped gives a link-local address the zone of the base.
+func (b *base) scoped(remote netip.AddrPort) netip.AddrPort {
+	if b.zone == "" || !remote.Addr().Is6() || !remote.Addr().IsLinkLocalUnicast() {
+		return remote
+	}
+	return netip.AddrPortFrom(remote.Addr().WithZone(b.zone), remote.Port())
+}
+
+// gathering is the state of collecting local candidates (RFC 8445 §5.1.1).
+//
+//	new ──▶ gathering ──▶ complete     (a restart leads from complete to gathering)
+type gathering struct {
+	gen      uint64
+	state    GatheringState
+	listing  bool // the interfaces are asked for
+	deadline time.Time
+	servers  []*server
+	queries  []*query
+}
+
+// server is a STUN server and what its name stands for.
+type server struct {
+	Server
+	id        uint64
+	index     int
+	resolving bool
+	addrs     []netip.Addr // at most one a family
+}
+
+// query asks a server for the reflexive address of a base.
+//
+//	queued ──▶ sent ──▶ answered      (answered: refreshed while the candidate may be needed)
+//	              └───▶ failed
+type query struct {
+	base    *base
+	server  *server
+	remote  netip.AddrPort
+	state   queryState
+	refresh time.Time
+}
+
+type queryState uint8
+
+const (
+	queryQueued queryState = iota
+	querySent
+	queryAnswered
+	queryFailed
+)
+
+// refreshInterval keeps the mappings of NATs alive until a pair is selected (RFC 8445 §5.1.1.4, Tr of §11).
+const refreshInterval = 15 * time.Second
+
+// Gather starts gathering, once; a restart starts it again. It asks for outside work by events.
+func (a *Agent) Gather(now time.Time) {
+	if a.state == StateClosed || a.gather.state != GatheringNew {
+		return
+	}
+	a.now = now
+	a.startGathering(now)
+	a.run(now)
+}
+
+func (a *Agent) startGathering(now time.Time) {
+	a.dropTransactions(func(t *transaction) bool { return t.kind == kindServer || t.kind == kindRefresh })
+	a.bases = slices.DeleteFunc(a.bases, func(b *base) bool { return !b.bound })
+	a.gather = gathering{
+		gen: a.gather.gen + 1, state: GatheringActive, listing: true, deadline: now.Add(a.cfg.GatherTimeout),
+	}
+	a.post(EventGatheringState{GatheringActive})
+	a.post(EventInterfaces{a.gather.gen})
+	if a.cfg.Policy == PolicyRelay {
+		return // only relays would be asked
+	}
+	for i, conf := range a.cfg.Servers {
+		s := &server{Server: conf, id: a.newID(), index: i}
+		if s.Port == 0 {
+			s.Port = 3478
+		}
+		a.gather.servers = append(a.gather.servers, s)
+		if addr, err := netip.ParseAddr(s.Host); err == nil {
+			s.addrs = []netip.Addr{addr.Unmap()}
+			continue
+		}
+		s.resolving = true
+		a.post(EventResolve{Gen: a.gather.gen, ID: s.id, Host: s.Host})
+	}
+}
+
+// HandleInterfacesResult brings the addresses of an EventInterfaces: those that may be used, in the order of preference
+// within a family, link-local ones with their zone. err, if there are none, is only reported.
+func (a *Agent) HandleInterfacesResult(now time.Time, gen uint64, addrs []netip.Addr, err error) {
+	if a.state == StateClosed || gen != a.gather.gen || !a.gather.listing {
+		return
+	}
+	a.now = now
+	a.gather.listing = false
+	if err != nil {
+		a.post(EventCandidateError{Code: 701, Text: "interfaces: " + err.Error()})
+		addrs = nil
+		for _, b := range a.bases {
+			addrs = append(addrs, b.want)
+		}
+	}
+	addrs = usableLocals(addrs)
+	prefs := localPreferences(addrs)
+	for _, b := range a.bases {
+		b.gone = true
+	}
+	for i, addr := range addrs {
+		a.useInterface(addr, prefs[i])
+	}
+	for _, b := range slices.Clone(a.bases) {
+		if b.gone && !a.inUse(b) {
+			a.unbind(b)
+		}
+	}
+	a.run(now)
+}
+
+// usableLocals drops what no candidate is made of (RFC 8445 §5.1.1.1), and repetitions.
+func usableLocals(addrs []netip.Addr) []netip.Addr {
+	var kept []netip.Addr
+	for _, addr := range addrs {
+		addr = addr.Unmap()
+		if addr.IsValid() && !addr.IsUnspecified() && !addr.IsMulticast() && !slices.Contains(kept, addr) &&
+			len(kept) < maxBases {
+			kept = append(kept, addr)
+		}
+	}
+	return kept
+}
+
+// useInterface takes up the base that there is for an address, or asks for one.
+func (a *Agent) useInterface(addr netip.Addr, pref uint16) {
+	for _, b := range a.bases {
+		if b.want == addr && b.bound {
+			b.gone, b.pref, b.gen = false, pref, a.gather.gen
+			a.addHost(b)
+			a.addQueries(b)
+			return
+		}
+	}
+	a.lastBase++
+	b := &base{id: a.lastBase, gen: a.gather.gen, want: addr, zone: addr.Zone(), pref: pref}
+	a.bases = append(a.bases, b)
+	network := "udp4"
+	if addr.Is6() {
+		network = "udp6"
+	}
+	a.post(EventBind{Gen: b.gen, Base: b.id, Network: network, Addr: netip.AddrPortFrom(addr, 0)})
+}
+
+// inUse tells whether the pair in use before a restart needs the base.
+func (a *Agent) inUse(b *base) bool {
+	return a.prev != nil && slices.ContainsFunc(a.prev.valid, func(v *pair) bool { return v.valid && v.local.base == b })
+}
+
+func (a *Agent) unbind(b *base) {
+	a.bases = slices.DeleteFunc(a.bases, func(c *base) bool { return c == b })
+	if b.bound {
+		a.post(EventUnbind{b.id})
+	}
+	a.dropTransactions(func(t *transaction) bool { return t.base == b })
+}
+
+func (a *Agent) base(id BaseID) *base {
+	for _, b := range a.bases {
+		if b.id == id {
+			return b
+		}
+	}
+	return nil
+}
+
+// HandleBindResult brings the address that an EventBind was bound to. A result that comes too late, after a restart or the
+// soft deadline of gathering, is answered by EventUnbind.
+func (a *Agent) HandleBindResult(now time.Time, gen uint64, id BaseID, local netip.AddrPort, err error) {
+	a.now = now
+	b := a.base(id)
+	if b != nil && (b.bound || b.gen != gen) {
+		return // a result that was there already
+	}
+	if b == nil || a.gather.state != GatheringActive || (err == nil && !usableRemote(local)) {
+		if err == nil {
+			a.post(EventUnbind{id})
+		}
+		a.bases = slices.DeleteFunc(a.bases, func(c *base) bool { return c == b })
+		return
+	}
+	if err != nil {
+		a.bases = slices.DeleteFunc(a.bases, func(c *base) bool { return c == b })
+		a.post(EventCandidateError{Local: netip.AddrPortFrom(b.want, 0), Code: 701, Text: "bind: " + err.Error()})
+	} else {
+		b.local, b.bound = normalize(local), true
+		a.addHost(b)
+		a.addQueries(b)
+	}
+	a.run(now)
+}
+
+// addHost announces the host candidate of a base and pairs it.
+func (a *Agent) addHost(b *base) {
+	if a.cfg.Policy == PolicyRelay {
+		return
+	}
+	a.addLocal(b, Candidate{
+		Foundation: a.found.of(TypeHost, b.local.Addr(), netip.Addr{}),
+		Priority:   candidatePriority(TypeHost, b.pref), Addr: b.local, Type: TypeHost,
+	})
+}
+
+// addLocal takes a local candidate into the current generation, unless it is redundant (RFC 8445 §5.1.3).
+func (a *Agent) addLocal(b *base, c Candidate) {
+	g := a.cur
+	if !g.localSet || len(g.locals) >= maxLocals {
+		return
+	}
+	for _, l := range g.locals {
+		if l.base == b && l.Addr == c.Addr && l.Type != TypePeerReflexive {
+			return
+		}
+	}
+	c.Component, c.Transport, c.Ufrag = 1, "udp", g.local.Ufrag
+	l := &localCandidate{Candidate: c, id: a.newID(), base: b}
+	g.locals = append(g.locals, l)
+	a.post(EventCandidate{c})
+	for _, r := range g.remotes {
+		a.addPair(g, l, r)
+	}
+}
+
+// addQueries asks every resolved server for the reflexive address of a base.
+func (a *Agent) addQueries(b *base) {
+	for _, s := range a.gather.servers {
+		a.addQuery(b, s)
+	}
+}
+
+func (a *Agent) addQuery(b *base, s *server) {
+	for _, addr := range s.addrs {
+		local := b.local.Addr()
+		if addr.Is4() != local.Is4() || addr.IsLoopback() != local.IsLoopback() ||
+			addr.IsLinkLocalUnicast() != local.IsLinkLocalUnicast() {
+			continue
+		}
+		a.gather.queries = append(a.gather.queries, &query{
+			base: b, server: s, remote: netip.AddrPortFrom(addr.WithZone(""), s.Port),
+		})
+	}
+}
+
+// serverResolved takes the addresses of a server.
+func (a *Agent) serverResolved(gen, id uint64, addrs []netip.Addr, err error) {
+	if gen != a.gather.gen || a.gather.state != GatheringActive {
+		return
+	}
+	i := slices.IndexFunc(a.gather.servers, func(s *server) bool { return s.id == id && s.resolving })
+	if i < 0 {
+		return
+	}
+	s := a.gather.servers[i]
+	s.resolving = false
+	for _, addr := range addrs {
+		addr = addr.Unmap()
+		known := slices.ContainsFunc(s.addrs, func(b netip.Addr) bool { return b.Is4() == addr.Is4() })
+		if addr.IsValid() && !known {
+			s.addrs = append(s.addrs, addr)
+		}
+	}
+	if len(s.addrs) == 0 {
+		text := "the server's name has no address"
+		if err != nil {
+			text = "the server's name: " + err.Error()
+		}
+		a.post(EventCandidateError{URL: s.URL, Code: 701, Text: text})
+		return
+	}
+	for _, b := range a.bases {
+		if b.bound && !b.gone {
+			a.addQuery(b, s)
+		}
+	}
+}
+
+// nextQuery returns the query to send next: a new one, or one whose mapping wants refreshing.
+func (a *Agent) nextQuery() *query {
+	for _, q := range a.gather.queries {
+		if q.state == queryQueued || a.refreshDue(q) {
+			return q
+		}
+	}
+	return nil
+}
+
+func (a *Agent) refreshDue(q *query) bool {
+	return a.wantsRefresh() && q.state == queryAnswered && !q.refresh.After(a.now)
+}
+
+// wantsRefresh tells whether reflexive candidates may still be needed.
+func (a *Agent) wantsRefresh() bool { return a.cur.selected == nil && a.state != StateFailed }
+
+func (a *Agent) startQuery() bool {
+	q := a.nextQuery()
+	if q == nil {
+		return false
+	}
+	t := &transaction{
+		id: a.newTransactionID(), kind: kindServer, base: q.base, remote: q.remote, query: q,
+		rto: max(a.cfg.RTO, a.cfg.Pace*time.Duration(len(a.gather.queries))), // RFC 8445 §14.3
+	}
+	if q.state == queryAnswered {
+		t.kind = kindRefresh
+		q.refresh = a.now.Add(refreshInterval)
+	} else {
+		q.state = querySent
+	}
+	a.transmit(t, seal(a.start(stun.BindingRequest, t.id), nil))
+	return true
+}
+
+// fail ends a query without a candidate.
+func (q *query) fail(a *Agent, code int, text string) {
+	if q.state == querySent || q.state == queryQueued {
+		q.state = queryFailed
+		a.post(EventCandidateError{Local: q.base.local, URL: q.server.URL, Code: code, Text: text})
+	}
+}
+
+// handleServerResponse takes the answer of a STUN server.
+func (a *Agent) handleServerResponse(t *transaction, m *stun.Message) {
+	a.takeTransaction(t)
+	q := t.query
+	if t.kind == kindRefresh {
+		return
+	}
+	attrs := interpret(m)
+	if m.Type.Class == stun.ClassErrorResponse {
+		q.fail(a, attrs.errorCode, attrs.reason)
+		return
+	}
+	mapped := attrs.mapped
+	if !mapped.IsValid() {
+		mapped = attrs.mappedPlain
+	}
+	if attrs.unknowns > 0 || !usableRemote(mapped) || mapped.Addr().Is4() != q.base.local.Addr().Is4() {
+		q.fail(a, 701, "the STUN server's answer is not usable")
+		return
+	}
+	q.state, q.refresh = queryAnswered, a.now.Add(refreshInterval)
+	if a.gather.state != GatheringActive || mapped == q.base.local {
+		return
+	}
+	// Each candidate has a priority of its own (RFC 8445 §5.1.2): bases differ in the low bits, servers in the others.
+	pref := q.base.pref - uint16(maxBases*q.server.index)
+	a.addLocal(q.base, Candidate{
+		Foundation: a.found.of(TypeServerReflexive, q.base.local.Addr(), q.remote.Addr()),
+		Priority:   candidatePriority(TypeServerReflexive, pref), Addr: mapped, Type: TypeServerReflexive,
+		Related: q.base.local, URL: q.server.URL,
+	})
+}
+
+// runGathering ends gathering when everything has answered, or at its soft deadline.
+func (a *Agent) runGathering(now time.Time) {
+	if a.gather.state != GatheringActive {
+		return
+	}
+	if a.gather.deadline.After(now) && a.gatheringPending() {
+		return
+	}
+	a.dropTransactions(func(t *transaction) bool { return t.kind == kindServer })
+	for _, s := range a.gather.servers {
+		if s.resolving {
+			s.resolving = false
+			a.post(EventCandidateError{URL: s.URL, Code: 701, Text: "the server's name was not resolved in time"})
+		}
+	}
+	for _, q := range a.gather.queries {
+		q.fail(a, 701, "no answer from the STUN server")
+	}
+	a.gather.listing = false
+	a.gather.state = GatheringComplete
+	a.post(EventGatheringState{GatheringComplete})
+}
+
+func (a *Agent) gatheringPending() bool {
+	return a.gather.listing ||
+		slices.ContainsFunc(a.bases, func(b *base) bool { return !b.bound }) ||
+		slices.ContainsFunc(a.gather.servers, func(s *server) bool { return s.resolving }) ||
+		slices.ContainsFunc(a.gather.queries, func(q *query) bool { return q.state == queryQueued || q.state == querySent })
+}
+
+// gatheringDeadline returns when gathering ends at the latest, or a mapping wants refreshing.
+func (a *Agent) gatheringDeadline() time.Time {
+	if a.gather.state == GatheringActive {
+		return a.gather.deadline
+	}
+	var d time.Time
+	if a.wantsRefresh() {
+		for _, q := range a.gather.queries {
+			if q.state == queryAnswered && q.refresh.After(a.now) {
+				d = firstTime(d, q.refresh)
+			}
+		}
+	}
+	return d
+}

@@ -1,0 +1,96 @@
+package ice
+
+import (
+	"slices"
+	"time"
+)
+
+// renominateAfter is how long a nomination stands against one of lower priority. RFC 8445 knows one nomination only; peers
+// that nominate each pair as they go want the best one, and peers that change their mind say it again and again.
+const renominateAfter = 5 * time.Second
+
+// nominate lets a controlling agent nominate a pair once it is time (RFC 8445 §8.1.1): the check is made again, with
+// USE-CANDIDATE.
+func (a *Agent) nominate(now time.Time) {
+	p, at := a.nominee()
+	if p == nil || at.After(now) {
+		return
+	}
+	p.nominate = true
+	a.cur.nominating = p
+	if p.queued {
+		a.cur.untrigger(p)
+	}
+	p.queued = true
+	a.cur.triggered = slices.Insert(a.cur.triggered, 0, p)
+}
+
+// nominationTime returns when nominate will act next; zero: not by itself.
+func (a *Agent) nominationTime() time.Time {
+	if p, at := a.nominee(); p != nil && at.After(a.now) {
+		return at
+	}
+	return time.Time{}
+}
+
+// nominee returns the pair to nominate and when.
+func (a *Agent) nominee() (*pair, time.Time) {
+	g := a.cur
+	if a.role != RoleControlling || g.selected != nil || g.nominating != nil || g.firstValid.IsZero() {
+		return nil, time.Time{}
+	}
+	hope := a.gather.state != GatheringComplete || !g.remoteEnd // better candidates may come
+	for _, p := range g.pairs {
+		if p.state != PairSucceeded || !p.isValid() {
+			hope = hope || p.state == PairWaiting || p.state == PairInProgress || p.state == PairFrozen
+			continue
+		}
+		if !hope {
+			return p, a.now
+		}
+		return p, g.firstValid.Add(a.acceptance(p.produced))
+	}
+	return nil, time.Time{}
+}
+
+// acceptance is how long better pairs are waited for.
+func (a *Agent) acceptance(p *pair) time.Duration {
+	l, r := p.local.Type, p.remote.Type
+	switch {
+	case l == TypeRelay || r == TypeRelay:
+		return a.cfg.RelayWait
+	case l == TypeHost && r == TypeHost:
+		return 0
+	}
+	return a.cfg.ReflexiveWait
+}
+
+// follow lets a controlled agent take a nomination of its peer (RFC 8445 §7.3.1.5, §8.1.1).
+func (a *Agent) follow(now time.Time, v *pair) {
+	s := v.gen.selected
+	v.nominated = true
+	if s == nil || (s != v && (v.priority > s.priority || !s.valid || now.Sub(s.lastNominate) > renominateAfter)) {
+		a.selectPair(v)
+	}
+}
+
+// selectPair concludes ICE (RFC 8445 §8.1.2): application packets take this pair, checks end.
+func (a *Agent) selectPair(v *pair) {
+	g := v.gen
+	g.selected, g.nominating = v, nil
+	v.nominated = true
+	if v.lastNominate.IsZero() {
+		v.lastNominate = a.now
+	}
+	for _, p := range g.triggered {
+		p.queued = false
+	}
+	g.triggered = nil
+	for _, p := range g.pairs {
+		p.nominate = false
+		a.cancelChecks(p)
+	}
+	a.switches++
+	a.post(EventSelectedPair{Local: v.local.Candidate, Remote: v.remote.Candidate, Base: v.local.base.id})
+	a.closePrevious()
+}

@@ -1,0 +1,185 @@
+package ice
+
+import (
+	"bytes"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/pion/stun/v3"
+)
+
+// handleRequest answers a connectivity or consent check (RFC 8445 §7.3). Strangers get no answer at all, not even the 400
+// and 401 of RFC 8489 §9.1.3: they would only serve to aim packets at others.
+func (a *Agent) handleRequest(now time.Time, b *base, remote netip.AddrPort, m *stun.Message) error {
+	if !fingerprintOK(m, true) {
+		a.counters.Malformed++
+		return errFingerprint
+	}
+	ours, theirs, ok := bytes.Cut(username(m), []byte{':'})
+	g := a.generationOf(ours)
+	if !ok || g == nil || (g.remoteSet && string(theirs) != g.remote.Ufrag) {
+		a.counters.BadUsername++
+		return errUsername
+	}
+	if !integrityOK(m, g.localKey) {
+		a.counters.BadIntegrity++
+		return errKey
+	}
+	if a.state == StateFailed {
+		return nil // we cannot send any more, and the peer is to know it
+	}
+	a.counters.RequestsReceived++
+	attrs := interpret(m)
+	switch {
+	case attrs.unknowns > 0:
+		a.answer(b, remote, a.errorMessage(m.TransactionID, stun.CodeUnknownAttribute, attrs.unknown[:attrs.unknowns], g.localKey))
+		return nil
+	case attrs.malformed || !attrs.hasPriority:
+		a.answer(b, remote, a.errorMessage(m.TransactionID, stun.CodeBadRequest, nil, g.localKey))
+		return nil
+	case !a.settleRole(attrs):
+		a.answer(b, remote, a.errorMessage(m.TransactionID, stun.CodeRoleConflict, nil, g.localKey))
+		return nil
+	}
+	a.answer(b, remote, a.successMessage(m.TransactionID, remote, g.localKey))
+	a.verified.add(b.id, remote, g.number)
+	if g != a.cur {
+		a.heardFrom(now, g, b, remote)
+		return nil
+	}
+	if !g.started.IsZero() {
+		a.takeCheck(now, g, earlyCheck{base: b, remote: remote, priority: attrs.priority, useCandidate: attrs.useCandidate})
+		return nil
+	}
+	a.rememberCheck(g, earlyCheck{b, remote, string(theirs), attrs.priority, attrs.useCandidate})
+	return nil
+}
+
+// generationOf returns the living generation with this local ufrag; checks of older ones are stale.
+func (a *Agent) generationOf(ufrag []byte) *generation {
+	if a.cur.localSet && a.cur.local.Ufrag == string(ufrag) {
+		return a.cur
+	}
+	if a.prev != nil && a.prev.local.Ufrag == string(ufrag) {
+		return a.prev
+	}
+	return nil
+}
+
+func (a *Agent) answer(b *base, remote netip.AddrPort, raw []byte) {
+	a.counters.ResponsesSent++
+	a.send(b, remote, raw)
+}
+
+// settleRole repairs a role conflict (RFC 8445 §7.3.1.1): true, the request is answered; false, it gets a 487. The larger
+// tie-breaker is the controlling side's.
+func (a *Agent) settleRole(attrs attributes) bool {
+	switch {
+	case a.role == RoleControlling && attrs.controlling:
+		if a.tieBreaker >= attrs.tieBreaker {
+			return false
+		}
+		a.setRole(RoleControlled)
+	case a.role == RoleControlled && attrs.controlled:
+		if a.tieBreaker < attrs.tieBreaker {
+			return false
+		}
+		a.setRole(RoleControlling)
+	}
+	return true
+}
+
+// rememberCheck keeps what a check has taught before the remote parameters are known.
+func (a *Agent) rememberCheck(g *generation, e earlyCheck) {
+	for i, old := range g.early {
+		if old.base == e.base && old.remote == e.remote && old.remoteUfrag == e.remoteUfrag {
+			g.early[i].useCandidate = old.useCandidate || e.useCandidate
+			return
+		}
+	}
+	if len(g.early) < maxEarly {
+		g.early = append(g.early, e)
+	}
+}
+
+// takeCheck learns from a check of the current generation: the peer's address, a triggered check, a nomination (RFC 8445
+// §7.3.1.3 to §7.3.1.5).
+func (a *Agent) takeCheck(now time.Time, g *generation, e earlyCheck) {
+	p := g.find(e.base, e.remote)
+	if p == nil {
+		if p = a.learnPair(g, e); p == nil {
+			return
+		}
+	}
+	p.counters.requestsReceived++
+	p.counters.responsesSent++
+	p.lastReceived = now
+	if p.produced != nil {
+		p.produced.lastReceived = now
+		if p.produced != p {
+			p.produced.counters.requestsReceived++
+			p.produced.counters.responsesSent++
+		}
+	}
+	if p.state != PairSucceeded || !p.isValid() {
+		if p.state == PairInProgress {
+			a.cancelChecks(p)
+		}
+		g.trigger(p)
+	}
+	if !e.useCandidate || a.role == RoleControlling {
+		return
+	}
+	if p.state == PairSucceeded && p.isValid() {
+		a.follow(now, p.produced)
+		p.produced.lastNominate = now
+	} else {
+		p.wanted = true
+	}
+}
+
+// learnPair makes the pair that a check came by: with the remote candidate at its source address, a new peer-reflexive one
+// if none is known (RFC 8445 §7.3.1.3), and with the host candidate that it came to.
+func (a *Agent) learnPair(g *generation, e earlyCheck) *pair {
+	var l *localCandidate
+	for _, c := range g.locals {
+		if c.base == e.base && c.Type == TypeHost {
+			l = c
+		}
+	}
+	if l == nil || !usableRemote(e.remote) {
+		return nil
+	}
+	r := g.remoteAt(e.remote)
+	if r == nil {
+		reflexive := 0
+		for _, c := range g.remotes {
+			if c.Type == TypePeerReflexive {
+				reflexive++
+			}
+		}
+		if reflexive >= maxPeerReflex || len(g.remotes) >= maxRemotes {
+			return nil
+		}
+		id := a.newID()
+		r = &remoteCandidate{id: id, Candidate: Candidate{
+			Foundation: "p" + strconv.FormatUint(id, 10), // unlike any other of the peer
+			Component:  1, Transport: "udp", Priority: e.priority, Addr: e.remote,
+			Type: TypePeerReflexive, Ufrag: g.remote.Ufrag,
+		}}
+		g.remotes = append(g.remotes, r)
+	}
+	return a.addPair(g, l, r)
+}
+
+// heardFrom notes that the peer lives, on a pair of the generation before.
+func (a *Agent) heardFrom(now time.Time, g *generation, b *base, remote netip.AddrPort) {
+	for _, v := range g.valid {
+		if v.local.base == b && v.remote.Addr == remote {
+			v.lastReceived = now
+			v.counters.requestsReceived++
+			v.counters.responsesSent++
+		}
+	}
+}

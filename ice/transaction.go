@@ -1,0 +1,195 @@
+package ice
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/pion/stun/v3"
+)
+
+// transactionKind says what a request is for.
+type transactionKind uint8
+
+const (
+	kindCheck   transactionKind = iota // connectivity check: sent again until it is answered
+	kindConsent                        // consent check: sent once (RFC 7675 §5.1)
+	kindServer                         // binding request to a STUN server
+	kindRefresh                        // the same, to keep a NAT's mapping alive: sent once
+)
+
+// transaction is a request that waits for its response.
+type transaction struct {
+	id     [stun.TransactionIDSize]byte
+	kind   transactionKind
+	base   *base
+	remote netip.AddrPort
+	pair   *pair  // checks and consent checks
+	query  *query // requests to servers
+	raw    []byte // as sent, to be sent again
+
+	first    time.Time // when it was sent first
+	next     time.Time // when it is sent again, or fails
+	rto      time.Duration
+	requests int
+
+	useCandidate bool
+	controlling  bool
+	priority     uint32
+	cancelled    bool // sent no more, but a response still counts (RFC 8445 §7.3.1.4)
+}
+
+// rm is how many RTOs the last request waits for its response (RFC 8489 §6.2.1).
+const rm = 16
+
+// transmit sends a new transaction, whose message lies in the agent's buffer. False: too many are in flight.
+func (a *Agent) transmit(t *transaction, raw []byte) bool {
+	if len(a.transactions) >= maxTransaction {
+		a.counters.SendDropped++
+		return false
+	}
+	t.first, t.requests = a.now, 1
+	if t.kind == kindCheck || t.kind == kindServer {
+		t.raw = slices.Clone(raw)
+	}
+	t.schedule(a.now, a.cfg.MaxRequests)
+	a.transactions = append(a.transactions, t)
+	a.send(t.base, t.remote, raw)
+	return true
+}
+
+// schedule sets when the transaction acts next: twice as long after each request, and Rm·RTO after the last.
+func (t *transaction) schedule(now time.Time, most int) {
+	switch {
+	case t.kind == kindConsent || t.kind == kindRefresh:
+		t.next = now.Add(t.rto)
+	case t.requests >= most:
+		t.next = now.Add(rm * t.rto)
+	default:
+		t.next = now.Add(t.rto << (t.requests - 1))
+	}
+}
+
+// expireTransactions sends again what is due, and ends what has waited long enough.
+func (a *Agent) expireTransactions(now time.Time) {
+	for i := 0; i < len(a.transactions); {
+		t := a.transactions[i]
+		if t.next.After(now) {
+			i++
+			continue
+		}
+		once := t.cancelled || t.kind == kindConsent || t.kind == kindRefresh
+		if once || t.requests >= a.cfg.MaxRequests {
+			a.transactions = slices.Delete(a.transactions, i, i+1)
+			a.timedOut(t)
+			continue
+		}
+		t.requests++
+		t.schedule(now, a.cfg.MaxRequests)
+		a.send(t.base, t.remote, t.raw)
+		if t.pair != nil {
+			t.pair.counters.requestsSent++
+		}
+		i++
+	}
+}
+
+func (a *Agent) timedOut(t *transaction) {
+	switch t.kind {
+	case kindCheck:
+		a.checkFailed(t)
+	case kindServer:
+		t.query.fail(a, 701, "no answer from the STUN server")
+	case kindConsent, kindRefresh:
+	}
+}
+
+// takeTransaction finds the transaction of a response and ends it.
+func (a *Agent) takeTransaction(t *transaction) {
+	if i := slices.Index(a.transactions, t); i >= 0 {
+		a.transactions = slices.Delete(a.transactions, i, i+1)
+	}
+}
+
+func (a *Agent) findTransaction(id [stun.TransactionIDSize]byte) *transaction {
+	for _, t := range a.transactions {
+		if t.id == id {
+			return t
+		}
+	}
+	return nil
+}
+
+func (a *Agent) dropTransactions(drop func(*transaction) bool) {
+	a.transactions = slices.DeleteFunc(a.transactions, drop)
+}
+
+// cancelChecks stops sending the pair's checks again, except a nomination; their responses still count until the time
+// they would have failed at (RFC 8445 §7.3.1.4).
+func (a *Agent) cancelChecks(p *pair) {
+	for _, t := range a.transactions {
+		if t.kind == kindCheck && t.pair == p && !t.cancelled && !t.useCandidate {
+			t.cancelled = true
+			t.next = t.first.Add(t.rto*time.Duration(1<<(a.cfg.MaxRequests-1)-1) + rm*t.rto)
+		}
+	}
+}
+
+// pace starts the next transaction if its slot has come (RFC 8445 §6.1.4.2, §14.2): triggered checks first, then gathering
+// and ordinary checks in turns.
+func (a *Agent) pace(now time.Time) {
+	if a.nextSlot.After(now) || a.state == StateFailed || len(a.transactions) >= maxTransaction {
+		return
+	}
+	if a.startTriggered() {
+		a.nextSlot = now.Add(a.cfg.Pace)
+		return
+	}
+	a.gatherTurn = !a.gatherTurn
+	if (a.gatherTurn && (a.startQuery() || a.startOrdinary())) ||
+		(!a.gatherTurn && (a.startOrdinary() || a.startQuery())) {
+		a.nextSlot = now.Add(a.cfg.Pace)
+	}
+}
+
+// hasPacedWork tells whether pace would find something to start.
+func (a *Agent) hasPacedWork() bool {
+	if a.state == StateFailed || len(a.transactions) >= maxTransaction {
+		return false
+	}
+	return len(a.cur.triggered) > 0 || a.nextQuery() != nil || a.cur.nextOrdinary() != nil
+}
+
+func (a *Agent) startTriggered() bool {
+	p := a.cur.nextTriggered()
+	return p != nil && a.startCheck(p)
+}
+
+func (a *Agent) startOrdinary() bool {
+	p := a.cur.nextOrdinary()
+	return p != nil && a.startCheck(p)
+}
+
+// startCheck sends the connectivity check of a pair (RFC 8445 §7.2.4).
+func (a *Agent) startCheck(p *pair) bool {
+	t := &transaction{
+		id: a.newTransactionID(), kind: kindCheck, base: p.local.base, remote: p.remote.Addr, pair: p,
+		rto:          a.checkRTO(),
+		controlling:  a.role == RoleControlling,
+		useCandidate: p.nominate && a.role == RoleControlling,
+		priority:     candidatePriority(TypePeerReflexive, p.local.base.pref),
+	}
+	if !a.transmit(t, a.checkMessage(t)) {
+		return false
+	}
+	p.counters.requestsSent++
+	if p.state != PairSucceeded {
+		p.state = PairInProgress
+	}
+	return true
+}
+
+// checkRTO is the formula of RFC 8445 §14.3 with N = 1, the one checklist that there is.
+func (a *Agent) checkRTO() time.Duration {
+	return max(a.cfg.RTO, a.cfg.Pace*time.Duration(a.cur.unsettled()))
+}

@@ -1,0 +1,133 @@
+// Command bench measures this library and pion/webrtc side by side, in one run: see README.md.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"path"
+	"strings"
+	"sync"
+	"time"
+)
+
+var (
+	flagCase = flag.String("case", "", "measure only this `NAME`; a list with commas and patterns like dc-* are understood")
+	flagJSON = flag.Bool("json", false, "print one JSON object a line")
+	flagRuns = flag.Int("runs", 5, "runs of each library of which the median is taken")
+
+	// What a child process is told.
+	flagChild = flag.String("child", "", "")
+	flagStack = flag.String("stack", "", "")
+	flagWire  = flag.String("wire", "", "")
+	flagShort = flag.Bool("short", false, "")
+)
+
+const (
+	warmUp = time.Second
+	window = 4 * time.Second
+)
+
+func main() {
+	flag.Usage = usage
+	flag.Parse()
+	if flag.NArg() > 0 || *flagRuns < 1 {
+		usage()
+		os.Exit(2)
+	}
+	if *flagChild != "" {
+		if err := runChild(); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if err := runParent(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func usage() {
+	fmt.Fprintln(os.Stderr, "usage: go run . [-case NAME] [-json] [-runs N]")
+	for _, name := range []string{"case", "json", "runs"} {
+		f := flag.Lookup(name)
+		fmt.Fprintf(os.Stderr, "  -%s\t%s (default %q)\n", f.Name, f.Usage, f.DefValue)
+	}
+	fmt.Fprintln(os.Stderr, "cases:")
+	for _, s := range scenarios {
+		for _, c := range s.cases {
+			fmt.Fprintf(os.Stderr, "  %s (%s)\n", c.name, c.unit)
+		}
+	}
+}
+
+// selected says whether -case asks for the case.
+func selected(pattern, name string) (bool, error) {
+	if pattern == "" {
+		return true, nil
+	}
+	for p := range strings.SplitSeq(pattern, ",") {
+		ok, err := path.Match(p, name)
+		if ok || err != nil {
+			return ok, err
+		}
+	}
+	return false, nil
+}
+
+// childResult is what a child process prints.
+type childResult struct {
+	Values map[string]float64 `json:"values,omitempty"`
+	Error  string             `json:"error,omitempty"`
+}
+
+// runChild runs one scenario with one library. A failure of the library is a result, too.
+func runChild() error {
+	newStack, ok := stacks[*flagStack]
+	if !ok {
+		return fmt.Errorf("no library %q", *flagStack)
+	}
+	if *flagChild == farName {
+		return runFar(newStack(), os.Stdin, os.Stdout)
+	}
+	s, err := findScenario(*flagChild)
+	if err != nil {
+		return err
+	}
+	w, err := parseWire(*flagWire)
+	if err != nil {
+		return err
+	}
+	e := env{wire: w, warm: warmUp, window: window}
+	if *flagShort {
+		e.warm, e.window = warmUp/4, window/4
+	}
+	var result childResult
+	if result.Values, err = s.run(newStack(), e); err != nil {
+		result.Error = err.Error()
+	}
+	return json.NewEncoder(os.Stdout).Encode(result)
+}
+
+// loopbackName is the name of the loopback interface.
+var loopbackName = sync.OnceValue(func() string {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return "lo"
+	}
+	for _, i := range interfaces {
+		if i.Flags&net.FlagLoopback != 0 {
+			return i.Name
+		}
+	}
+	return "lo"
+})
+
+// isLoopback keeps both libraries on the loopback interface.
+func isLoopback(name string) bool { return name == loopbackName() }
+
+var errNoCase = errors.New("no such case")

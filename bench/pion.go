@@ -1,0 +1,139 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+
+	pion "github.com/pion/webrtc/v4"
+)
+
+// pionStack is github.com/pion/webrtc with its default codecs and interceptors.
+type pionStack struct{ api *pion.API }
+
+func newPion() stack {
+	var s pion.SettingEngine
+	s.SetIncludeLoopbackCandidate(true)
+	s.SetInterfaceFilter(isLoopback)
+	s.SetNetworkTypes([]pion.NetworkType{pion.NetworkTypeUDP4})
+	return &pionStack{api: pion.NewAPI(pion.WithSettingEngine(s))}
+}
+
+func (s *pionStack) newPeer() (peer, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := pion.GenerateCertificate(key)
+	if err != nil {
+		return nil, err
+	}
+	pc, err := s.api.NewPeerConnection(pion.Configuration{Certificates: []pion.Certificate{*cert}})
+	if err != nil {
+		return nil, err
+	}
+	return &pionPeer{pc: pc}, nil
+}
+
+func (s *pionStack) newTrack(id string) (track, error) {
+	return pion.NewTrackLocalStaticRTP(pion.RTPCodecCapability{MimeType: pion.MimeTypeVP8}, id, "bench")
+}
+
+type pionPeer struct{ pc *pion.PeerConnection }
+
+func (p *pionPeer) createChannel(label string) (channel, error) {
+	dc, err := p.pc.CreateDataChannel(label, nil)
+	if err != nil {
+		return nil, err
+	}
+	return pionChannel{dc}, nil
+}
+
+func (p *pionPeer) onChannel(f func(channel)) {
+	p.pc.OnDataChannel(func(dc *pion.DataChannel) { f(pionChannel{dc}) })
+}
+
+func (p *pionPeer) addTrack(t track) error {
+	local, ok := t.(pion.TrackLocal)
+	if !ok {
+		return errors.New("a track of another library")
+	}
+	sender, err := p.pc.AddTrack(local)
+	if err != nil {
+		return err
+	}
+	// The interceptors see RTCP only while the application reads it.
+	go func() {
+		buf := make([]byte, 1500)
+		for {
+			if _, _, err := sender.Read(buf); err != nil {
+				return
+			}
+		}
+	}()
+	return nil
+}
+
+func (p *pionPeer) onTrack(f func(remoteTrack)) {
+	p.pc.OnTrack(func(t *pion.TrackRemote, _ *pion.RTPReceiver) { f(pionTrack{t}) })
+}
+
+func (p *pionPeer) offer() (string, error) {
+	offer, err := p.pc.CreateOffer(nil)
+	if err != nil {
+		return "", err
+	}
+	return p.setLocal(offer)
+}
+
+func (p *pionPeer) answer(offer string) (string, error) {
+	err := p.pc.SetRemoteDescription(pion.SessionDescription{Type: pion.SDPTypeOffer, SDP: offer})
+	if err != nil {
+		return "", err
+	}
+	answer, err := p.pc.CreateAnswer(nil)
+	if err != nil {
+		return "", err
+	}
+	return p.setLocal(answer)
+}
+
+func (p *pionPeer) setLocal(d pion.SessionDescription) (string, error) {
+	gathered := make(chan struct{})
+	p.pc.OnICECandidate(func(c *pion.ICECandidate) {
+		if c == nil {
+			close(gathered)
+		}
+	})
+	if err := p.pc.SetLocalDescription(d); err != nil {
+		return "", err
+	}
+	<-gathered
+	return p.pc.LocalDescription().SDP, nil
+}
+
+func (p *pionPeer) accept(answer string) error {
+	return p.pc.SetRemoteDescription(pion.SessionDescription{Type: pion.SDPTypeAnswer, SDP: answer})
+}
+
+func (p *pionPeer) close() error { return p.pc.Close() }
+
+type pionChannel struct{ dc *pion.DataChannel }
+
+func (c pionChannel) onOpen(f func())          { c.dc.OnOpen(f) }
+func (c pionChannel) send(b []byte) error      { return c.dc.Send(b) }
+func (c pionChannel) bufferedAmount() uint64   { return c.dc.BufferedAmount() }
+func (c pionChannel) setLowThreshold(n uint64) { c.dc.SetBufferedAmountLowThreshold(n) }
+func (c pionChannel) onLow(f func())           { c.dc.OnBufferedAmountLow(f) }
+
+func (c pionChannel) onMessage(f func([]byte)) {
+	c.dc.OnMessage(func(m pion.DataChannelMessage) { f(m.Data) })
+}
+
+type pionTrack struct{ t *pion.TrackRemote }
+
+func (t pionTrack) read(b []byte) (int, error) {
+	n, _, err := t.t.Read(b)
+	return n, err
+}

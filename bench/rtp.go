@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/pion/rtp"
+)
+
+const (
+	rtpSize    = 1200 // an RTP packet, header included
+	rtpHeader  = 12
+	rtpRate    = 20000 // packets a second
+	rtpFrame   = 8     // packets of a frame: the last has the marker bit
+	rtpMinimum = 0.95  // of the packets must arrive, or the case has failed
+)
+
+// packets makes the packets of a stream, one after another, in one buffer.
+type packets struct {
+	packet rtp.Packet
+	frame  int
+	count  int
+}
+
+func newPackets(frame int) *packets {
+	return &packets{
+		frame: frame,
+		packet: rtp.Packet{
+			Header:  rtp.Header{Version: 2, SSRC: 1, PayloadType: 96},
+			Payload: make([]byte, rtpSize-rtpHeader),
+		},
+	}
+}
+
+// next returns the next packet; it is valid until the following call.
+func (p *packets) next() *rtp.Packet {
+	p.count++
+	p.packet.SequenceNumber++
+	p.packet.Marker = p.count%p.frame == 0
+	if p.count%p.frame == 1 || p.frame == 1 {
+		p.packet.Timestamp += 3000 // 30 frames a second at 90 kHz
+	}
+	return &p.packet
+}
+
+// runSendRecv sends RTP from one peer to the other at a fixed rate, packet by packet, as a pacer does, and reads it
+// there.
+func runSendRecv(st stack, e env) (map[string]float64, error) {
+	p, err := newPair(st)
+	if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	local, err := st.newTrack("video")
+	if err != nil {
+		return nil, err
+	}
+	if err := p.a.addTrack(local); err != nil {
+		return nil, err
+	}
+	var received, sent meter
+	p.b.onTrack(func(t remoteTrack) { go drain(t, &received) })
+	if err := connect(p.a, p.b, e.wire); err != nil {
+		return nil, err
+	}
+	stop := make(chan struct{})
+	defer close(stop)
+	go pace(local, rtpRate, 1, rtpFrame, &sent, stop)
+	if err := received.first(); err != nil {
+		return nil, err
+	}
+	time.Sleep(e.warm)
+	before := sent.messages.Load()
+	got, err := received.measure(0, e.window)
+	if err != nil {
+		return nil, err
+	}
+	if n := sent.messages.Load() - before; float64(got.messages) < rtpMinimum*float64(n) {
+		return nil, fmt.Errorf("%d of %d packets arrived", got.messages, n)
+	}
+	return map[string]float64{"rtp-send-recv": got.cpuPerMessage()}, nil
+}
+
+// drain reads a track to its end.
+func drain(t remoteTrack, m *meter) {
+	buf := make([]byte, 1500)
+	for {
+		n, err := t.read(buf)
+		if err != nil {
+			return
+		}
+		m.add(n)
+	}
+}
+
+// first waits for the first packet: before the transport is up a track drops what is written to it.
+func (m *meter) first() error {
+	for begin := time.Now(); m.messages.Load() == 0; time.Sleep(5 * time.Millisecond) {
+		if time.Since(begin) > connectTimeout {
+			return fmt.Errorf("no media after %v", connectTimeout)
+		}
+	}
+	return nil
+}
+
+// pace writes rate packets a second, in bursts, until stop; every frame packets there is a marker bit.
+func pace(t track, rate, burst, frame int, sent *meter, stop <-chan struct{}) {
+	lockSleeper()
+	p := newPackets(frame)
+	interval := time.Duration(burst) * time.Second / time.Duration(rate)
+	for due := time.Now(); ; due = due.Add(interval) {
+		if wait := time.Until(due); wait > 0 {
+			preciseSleep(wait)
+		}
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		for range burst {
+			if err := t.WriteRTP(p.next()); err != nil {
+				fmt.Fprintln(os.Stderr, "write:", err)
+				return
+			}
+			sent.add(rtpSize)
+		}
+	}
+}

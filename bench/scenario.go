@@ -1,0 +1,169 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// benchCase is one line of the result. Lower is better in each.
+type benchCase struct {
+	name string
+	unit string
+}
+
+// scenario is one thing that a child process does with one library. It may measure several cases at once.
+type scenario struct {
+	name  string
+	cases []benchCase
+	run   func(stack, env) (map[string]float64, error)
+	path  *impairment // the relay between the peers; nil: plain loopback
+	bulk  bool        // packets as large as they get: checked for the size of its datagrams
+	runs  int         // the most runs that make sense; 0: as many as asked for
+}
+
+// env is what a child process is told besides its scenario and library.
+type env struct {
+	wire   wire
+	warm   time.Duration // traffic before anything is measured
+	window time.Duration // traffic that is measured
+}
+
+const gigabyte = 1e9
+
+var scenarios = []scenario{
+	{
+		name:  "setup",
+		cases: []benchCase{{"setup-cpu", "ms/pair"}, {"setup-wall", "ms/pair"}},
+		run:   runSetup,
+	},
+	{
+		name: "idle",
+		cases: []benchCase{
+			{"idle-memory", "KiB/connection"},
+			{"idle-goroutines", "goroutines/connection"},
+			{"idle-cpu", "us/s"},
+		},
+		run: runIdle,
+	},
+	{
+		name: "dc-64B", bulk: true,
+		cases: []benchCase{{"dc-64B", "CPU us/message"}},
+		run:   bulkScenario{1, 64, figures{"dc-64B": sample.cpuPerMessage}, highWater}.run,
+	},
+	{
+		name: "dc-1200B", bulk: true,
+		cases: []benchCase{{"dc-1200B", "CPU s/GB"}},
+		run:   bulkScenario{1, 1200, figures{"dc-1200B": sample.cpuPerGB}, highWater}.run,
+	},
+	{
+		name: "dc-16KiB", bulk: true,
+		cases: []benchCase{{"dc-16KiB", "CPU s/GB"}, {"dc-time-16KiB", "s/GB"}},
+		run:   bulkScenario{1, 16 << 10, figures{"dc-16KiB": sample.cpuPerGB, "dc-time-16KiB": sample.wallPerGB}, highWater}.run,
+	},
+	{
+		name: "dc-256KiB", bulk: true,
+		cases: []benchCase{{"dc-256KiB", "CPU s/GB"}},
+		run:   bulkScenario{1, 256 << 10, figures{"dc-256KiB": sample.cpuPerGB}, highWater}.run,
+	},
+	{
+		name: "dc-100ch", bulk: true,
+		cases: []benchCase{{"dc-100ch", "CPU s/GB"}},
+		run:   bulkScenario{100, 16 << 10, figures{"dc-100ch": sample.cpuPerGB}, highWater}.run,
+	},
+	{
+		name:  "dc-rtt",
+		cases: []benchCase{{"dc-rtt-p50", "us"}, {"dc-rtt-p99", "us"}},
+		run:   runRTT,
+	},
+	lossScenario("dc-loss-0", 0),
+	lossScenario("dc-loss-1", 0.01),
+	lossScenario("dc-loss-3", 0.03),
+	{
+		name: "rtp-send-recv", bulk: true,
+		cases: []benchCase{{"rtp-send-recv", "CPU us/packet"}},
+		run:   runSendRecv,
+	},
+	{
+		name:  "rtp-forward-50",
+		cases: []benchCase{{"rtp-forward-50", "CPU us/packet"}},
+		run:   forwardScenario{50, 1, "rtp-forward-50"}.run,
+	},
+	{
+		name:  "rtp-forward-50-burst8",
+		cases: []benchCase{{"rtp-forward-50-burst8", "CPU us/packet"}},
+		run:   forwardScenario{50, 8, "rtp-forward-50-burst8"}.run,
+	},
+}
+
+func findScenario(name string) (scenario, error) {
+	for _, s := range scenarios {
+		if s.name == name {
+			return s, nil
+		}
+	}
+	return scenario{}, fmt.Errorf("no scenario %q", name)
+}
+
+// stallTime without a single byte is a stall, not noise.
+const stallTime = 2 * time.Second
+
+var errStalled = errors.New("stalled")
+
+// meter counts what arrives.
+type meter struct {
+	bytes    atomic.Int64
+	messages atomic.Int64
+}
+
+func (m *meter) add(n int) {
+	m.bytes.Add(int64(n))
+	m.messages.Add(1)
+}
+
+// sample is what arrived in a window and what the process used for it.
+type sample struct {
+	bytes, messages int64
+	wall, cpu       time.Duration
+}
+
+// measure lets the traffic run for warm, then measures a window of it.
+func (m *meter) measure(warm, window time.Duration) (sample, error) {
+	time.Sleep(warm)
+	start, cpu := time.Now(), processCPU()
+	bytes, messages := m.bytes.Load(), m.messages.Load()
+	last, lastAt := messages, start
+	for time.Since(start) < window {
+		time.Sleep(min(window-time.Since(start), stallTime/8))
+		now := time.Now()
+		if n := m.messages.Load(); n != last {
+			last, lastAt = n, now
+		} else if now.Sub(lastAt) >= min(stallTime, window/2) {
+			return sample{}, fmt.Errorf("%w after %d messages", errStalled, last)
+		}
+	}
+	return sample{
+		bytes:    m.bytes.Load() - bytes,
+		messages: m.messages.Load() - messages,
+		wall:     time.Since(start),
+		cpu:      processCPU() - cpu,
+	}, nil
+}
+
+// figures say how the cases of a scenario come out of what was measured.
+type figures map[string]func(sample) float64
+
+func (f figures) of(s sample) map[string]float64 {
+	values := make(map[string]float64, len(f))
+	for name, figure := range f {
+		values[name] = figure(s)
+	}
+	return values
+}
+
+func (s sample) cpuPerGB() float64  { return s.cpu.Seconds() / (float64(s.bytes) / gigabyte) }
+func (s sample) wallPerGB() float64 { return s.wall.Seconds() / (float64(s.bytes) / gigabyte) }
+func (s sample) cpuPerMessage() float64 {
+	return float64(s.cpu) / float64(time.Microsecond) / float64(s.messages)
+}

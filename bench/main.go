@@ -91,8 +91,12 @@ func runChild() error {
 	if !ok {
 		return fmt.Errorf("no library %q", *flagStack)
 	}
+	st, err := newStack()
+	if err != nil {
+		return err
+	}
 	if *flagChild == farName {
-		return runFar(newStack(), os.Stdin, os.Stdout)
+		return runFar(st, os.Stdin, os.Stdout)
 	}
 	s, err := findScenario(*flagChild)
 	if err != nil {
@@ -107,7 +111,7 @@ func runChild() error {
 		e.warm, e.window = warmUp/4, window/4
 	}
 	var result childResult
-	if result.Values, err = s.run(newStack(), e); err != nil {
+	if result.Values, err = s.run(st, e); err != nil {
 		result.Error = err.Error()
 	}
 	return json.NewEncoder(os.Stdout).Encode(result)

@@ -12,12 +12,12 @@ import (
 // pionStack is github.com/pion/webrtc with its default codecs and interceptors.
 type pionStack struct{ api *pion.API }
 
-func newPion() stack {
+func newPion() (stack, error) {
 	var s pion.SettingEngine
 	s.SetIncludeLoopbackCandidate(true)
 	s.SetInterfaceFilter(isLoopback)
 	s.SetNetworkTypes([]pion.NetworkType{pion.NetworkTypeUDP4})
-	return &pionStack{api: pion.NewAPI(pion.WithSettingEngine(s))}
+	return &pionStack{api: pion.NewAPI(pion.WithSettingEngine(s))}, nil
 }
 
 func (s *pionStack) newPeer() (peer, error) {
@@ -109,7 +109,9 @@ func (p *pionPeer) setLocal(d pion.SessionDescription) (string, error) {
 	if err := p.pc.SetLocalDescription(d); err != nil {
 		return "", err
 	}
-	<-gathered
+	if err := wait(gathered, "candidates"); err != nil {
+		return "", err
+	}
 	return p.pc.LocalDescription().SDP, nil
 }
 

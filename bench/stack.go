@@ -53,7 +53,7 @@ type remoteTrack interface {
 }
 
 // stacks are the libraries, by the names that a child process is told.
-var stacks = map[string]func() stack{
+var stacks = map[string]func() (stack, error){
 	theirs: newPion,
 }
 
@@ -64,6 +64,18 @@ const (
 
 // connectTimeout is how long a pair may take from its offer to its open channels, before the case counts as failed.
 const connectTimeout = 20 * time.Second
+
+// wait waits for a channel to be closed.
+func wait(done <-chan struct{}, what string) error {
+	timeout := time.NewTimer(connectTimeout)
+	defer timeout.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-timeout.C:
+		return fmt.Errorf("no %s after %v", what, connectTimeout)
+	}
+}
 
 // connect exchanges the descriptions of two peers in process. w stands between them.
 func connect(a, b peer, w wire) error {

@@ -36,3 +36,35 @@ func TestTwoHostsConnectInOneRoundTripAndNominateInTwo(t *testing.T) {
 		}
 	}
 }
+
+func TestPeerReflexiveCandidatesBehindNAT(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		aNAT  *nat
+		bNAT  *nat
+		types [2]CandidateType // of a's local and remote candidate
+	}{
+		{"open and cone", nil, newNAT("198.51.100.2", false), [2]CandidateType{TypeHost, TypeServerReflexive}},
+		{"cone and cone", newNAT("198.51.100.1", false), newNAT("198.51.100.2", false), [2]CandidateType{TypeServerReflexive, TypeServerReflexive}},
+		{"open and symmetric", nil, newNAT("198.51.100.2", true), [2]CandidateType{TypeHost, TypePeerReflexive}},
+		{"symmetric and open", newNAT("198.51.100.1", true), nil, [2]CandidateType{TypePeerReflexive, TypeHost}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t, 2)
+			servers := []Server{{URL: "stun:203.0.113.1", Host: stunServer.Addr().String()}}
+			a, b := w.add("a", Config{Servers: servers}, "10.0.0.1"), w.add("b", Config{Servers: servers}, "10.0.1.1")
+			a.nat, b.nat = tc.aNAT, tc.bNAT
+			w.connect(a, b)
+			if !w.run(5*time.Second, func() bool { return a.in(StateCompleted) && b.in(StateCompleted) }) {
+				t.Fatalf("not completed\n%s", w.trace.String())
+			}
+			if took := w.now.Sub(w.start); took > 300*time.Millisecond {
+				t.Errorf("took %v\n%s", took, w.trace.String())
+			}
+			got := [2]CandidateType{a.selects[0].Local.Type, a.selects[0].Remote.Type}
+			if got != tc.types {
+				t.Errorf("a selected %v, want %v", got, tc.types)
+			}
+		})
+	}
+}

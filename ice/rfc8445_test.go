@@ -1,0 +1,680 @@
+package ice
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/pion/stun/v3"
+)
+
+func TestSection5_1_1_1_NoCandidateOfUnusableAddresses(t *testing.T) {
+	var in []netip.Addr
+	for _, s := range []string{"0.0.0.0", "::", "224.0.0.1", "ff02::1", "10.0.0.1", "::ffff:10.0.0.1", "2001:db8::1"} {
+		in = append(in, netip.MustParseAddr(s))
+	}
+	got := usableLocals(append(in, netip.Addr{}))
+	want := []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("2001:db8::1")}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestSection5_1_2_PrioritiesAreUniqueAndInOrder(t *testing.T) {
+	if got := candidatePriority(TypeHost, 65535); got != 2130706431 {
+		t.Errorf("host priority %d, want 2130706431", got)
+	}
+	if got := candidatePriority(TypeServerReflexive, 65535); got != 1694498815 {
+		t.Errorf("srflx priority %d, want 1694498815", got)
+	}
+	var addrs []netip.Addr
+	for i := range 40 {
+		addrs = append(addrs, netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}))
+	}
+	seen := map[uint16]bool{}
+	for _, p := range localPreferences(addrs) {
+		if seen[p] {
+			t.Fatalf("preference %d twice", p)
+		}
+		seen[p] = true
+	}
+}
+
+func TestRFC8421_FamiliesAlternate(t *testing.T) {
+	var addrs []netip.Addr
+	for _, s := range []string{"127.0.0.1", "10.0.0.1", "10.0.0.2", "fe80::1", "2001:db8::1", "2001:db8::2"} {
+		addrs = append(addrs, netip.MustParseAddr(s))
+	}
+	prefs := localPreferences(addrs)
+	order := slices.Clone(addrs)
+	slices.SortFunc(order, func(x, y netip.Addr) int {
+		return int(prefs[slices.Index(addrs, y)]) - int(prefs[slices.Index(addrs, x)])
+	})
+	var got string
+	for _, a := range order {
+		got += a.String() + " "
+	}
+	if want := "2001:db8::1 10.0.0.1 2001:db8::2 10.0.0.2 fe80::1 127.0.0.1 "; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestSection5_1_3_RedundantReflexiveCandidateIsDropped(t *testing.T) {
+	w := newWorld(t, 1)
+	a := w.add("a", Config{Servers: []Server{{Host: stunServer.Addr().String()}}}, "10.0.0.1")
+	a.a.Gather(w.now)
+	a.pump()
+	w.run(time.Second, nil)
+	if a.a.GatheringState() != GatheringComplete {
+		t.Fatal("not complete")
+	}
+	if n := len(a.a.Stats().Candidates); n != 1 {
+		t.Errorf("%d candidates without a NAT, want the host candidate alone", n)
+	}
+}
+
+func TestSection5_3_Credentials(t *testing.T) {
+	for _, p := range []Parameters{
+		{Ufrag: "abc", Pwd: "0123456789012345678901"}, {Ufrag: "abcd", Pwd: "012345678901234567890"},
+		{Ufrag: "ab:d", Pwd: "0123456789012345678901"}, {Ufrag: "abcd"}, {Pwd: "0123456789012345678901"},
+	} {
+		if _, err := New(Config{Rand: newSeeded(1), Local: p}); err == nil {
+			t.Errorf("%v is taken", p)
+		}
+	}
+	p, err := GenerateParameters(newSeeded(1))
+	if err != nil || p.validate() != nil || len(p.Ufrag) < 4 || len(p.Pwd) < 22 {
+		t.Errorf("generated %v, %v", p, err)
+	}
+}
+
+func TestSection6_1_1_LitePeerMakesUsControlling(t *testing.T) {
+	s := newSilentScript(t, RoleControlled)
+	s.peer.Lite = true
+	s.setRemote()
+	if s.a.Role() != RoleControlling {
+		t.Error("not controlling in front of a lite peer")
+	}
+	s.candidate(peerAddr.String(), TypeHost, 100)
+	s.succeed(s.wantRequest())
+	s.advance(s.a.cfg.Pace)
+	if r := s.wantRequest(); !r.Contains(stun.AttrUseCandidate) {
+		t.Error("no nomination for the lite peer")
+	} else {
+		s.succeed(r)
+	}
+	if p := s.pair(0); !p.Nominated || !p.Selected {
+		t.Errorf("pair %+v", p)
+	}
+}
+
+func TestSection6_1_2_2_PairsWithinAFamilyAndScope(t *testing.T) {
+	s := newSilentScript(t, RoleControlling)
+	for _, tc := range []struct {
+		local, remote string
+		want          bool
+	}{
+		{"10.0.0.1", "10.0.0.2", true},
+		{"10.0.0.1", "2001:db8::1", false},
+		{"fe80::1", "fe80::2", true},
+		{"fe80::1", "2001:db8::2", false},
+		{"2001:db8::1", "fe80::2", false},
+		{"127.0.0.1", "127.0.0.1", true},
+		{"10.0.0.1", "127.0.0.1", false},
+	} {
+		l := &localCandidate{Candidate: Candidate{Addr: netip.AddrPortFrom(netip.MustParseAddr(tc.local), 1)}}
+		r := &remoteCandidate{Candidate: Candidate{Addr: netip.AddrPortFrom(netip.MustParseAddr(tc.remote), 1)}}
+		if got := s.a.mayPair(l, r); got != tc.want {
+			t.Errorf("%s with %s: %v", tc.local, tc.remote, got)
+		}
+	}
+}
+
+func TestSection6_1_2_3_PairPriority(t *testing.T) {
+	if got := pairPriority(5, 3); got != 3<<32+2*5+1 {
+		t.Errorf("G > D: %d", got)
+	}
+	if got := pairPriority(3, 5); got != 3<<32+2*5 {
+		t.Errorf("G < D: %d", got)
+	}
+}
+
+func TestSection6_1_2_4_ReflexiveCandidatesArePruned(t *testing.T) {
+	w := newWorld(t, 1)
+	a := w.add("a", Config{Servers: []Server{{Host: stunServer.Addr().String()}}}, "10.0.0.1")
+	a.nat = newNAT("198.51.100.1", false)
+	a.a.Gather(w.now)
+	a.pump()
+	w.run(time.Second, nil)
+	w.must(a.a.SetRemoteParameters(w.now, Parameters{Ufrag: "peer", Pwd: "0123456789012345678901"}))
+	w.must(a.a.AddRemoteCandidate(w.now, Candidate{Foundation: "1", Component: 1, Transport: "udp", Addr: peerAddr}))
+	st := a.a.Stats()
+	if len(st.Candidates) != 3 || len(st.Pairs) != 1 {
+		t.Errorf("%d candidates and %d pairs, want host, srflx and remote in one pair", len(st.Candidates), len(st.Pairs))
+	}
+}
+
+func TestSection6_1_2_5_AtMostHundredPairs(t *testing.T) {
+	s := newScript(t, RoleControlling)
+	for i := range maxRemotes {
+		s.candidate(fmt.Sprintf("10.1.0.1:%d", 1000+i), TypeHost, uint32(1000+i))
+	}
+	if n := len(s.a.Stats().Pairs); n != maxPairs {
+		t.Fatalf("%d pairs", n)
+	}
+	if p := s.pair(0); p.RemoteAddr.Port() != 1000+maxRemotes-1 {
+		t.Errorf("the best pair is %v: the worst ones must give way", p.RemoteAddr)
+	}
+	err := s.a.AddRemoteCandidate(s.now, Candidate{Component: 1, Transport: "udp", Addr: peerAddr})
+	if err == nil {
+		t.Error("no limit of remote candidates")
+	}
+}
+
+func TestSection6_1_2_6_OnePairOfAFoundationWaits(t *testing.T) {
+	s := newScript(t, RoleControlling)
+	s.candidate("10.0.0.2:1000", TypeHost, 100)
+	first := s.wantRequest()
+	t.Log("# its foundation is busy: the next two freeze")
+	s.candidate("10.0.0.2:1001", TypeHost, 99)
+	s.candidate("10.0.0.2:1002", TypeHost, 98)
+	for i, want := range []PairState{PairInProgress, PairFrozen, PairFrozen} {
+		if got := s.pair(i).State; got != want {
+			t.Errorf("pair %d is %v, want %v", i, got, want)
+		}
+	}
+	t.Log("# §7.2.5.3.3: success thaws the foundation")
+	s.candidate("10.0.0.3:1003", TypeServerReflexive, 200) // keeps the nomination waiting
+	s.succeed(first)
+	frozen := 0
+	for _, p := range s.a.Stats().Pairs {
+		if p.State == PairFrozen {
+			frozen++
+		}
+	}
+	if frozen != 0 {
+		t.Errorf("%d pairs are still frozen", frozen)
+	}
+}
+
+func TestSection6_1_4_2_OneCheckEachTa(t *testing.T) {
+	s := newScript(t, RoleControlling)
+	for i := range 5 {
+		c := Candidate{
+			Foundation: fmt.Sprint(i), Component: 1, Transport: "udp", Priority: uint32(100 - i),
+			Addr: netip.AddrPortFrom(netip.MustParseAddr("10.0.0.2"), uint16(1000+i)),
+		}
+		if err := s.a.AddRemoteCandidate(s.now, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 5 {
+		if r := s.wantRequest(); r.Remote.Port() != uint16(1000+i) {
+			t.Errorf("check %d goes to %v: not in order of priority", i, r.Remote)
+		}
+		s.advance(s.a.cfg.Pace - 1)
+		s.wantNothing()
+		s.advance(1)
+	}
+}
+
+func TestSection7_2_4_WhatACheckCarries(t *testing.T) {
+	for _, role := range []Role{RoleControlling, RoleControlled} {
+		s := newScript(t, role)
+		s.candidate(peerAddr.String(), TypeHost, 100)
+		r := s.wantRequest()
+		if want := s.peer.Ufrag + ":" + s.a.LocalParameters().Ufrag; string(username(r.Message)) != want {
+			t.Errorf("%v: username %s, want %s", role, username(r.Message), want)
+		}
+		if err := stun.NewShortTermIntegrity(s.peer.Pwd).Check(r.Message); err != nil {
+			t.Errorf("%v: %v", role, err)
+		}
+		if err := stun.Fingerprint.Check(r.Message); err != nil {
+			t.Errorf("%v: %v", role, err)
+		}
+		if v, _ := r.Get(stun.AttrPriority); binary.BigEndian.Uint32(v)>>24 != typePreference[TypePeerReflexive] {
+			t.Errorf("%v: PRIORITY %x is not that of a peer-reflexive candidate", role, v)
+		}
+		if r.Contains(stun.AttrICEControlling) != (role == RoleControlling) || r.Contains(stun.AttrICEControlled) == (role == RoleControlling) {
+			t.Errorf("%v: the role attribute is wrong: %v", role, r.Message)
+		}
+		if r.Contains(stun.AttrUseCandidate) {
+			t.Errorf("%v: an ordinary check nominates", role)
+		}
+	}
+}
+
+func TestSection7_2_5_1_RoleConflictResponse(t *testing.T) {
+	for _, role := range []Role{RoleControlling, RoleControlled} {
+		s := newScript(t, role)
+		s.candidate(peerAddr.String(), TypeHost, 100)
+		r := s.wantRequest()
+		before, _ := r.Get(map[Role]stun.AttrType{RoleControlling: stun.AttrICEControlling, RoleControlled: stun.AttrICEControlled}[role])
+		if err := s.recv(r.Remote, s.errorResponse(r, stun.CodeRoleConflict)); err != nil {
+			t.Fatal(err)
+		}
+		if s.a.Role() == role {
+			t.Fatalf("still %v", role)
+		}
+		s.advance(s.a.cfg.Pace)
+		again := s.wantRequest()
+		after, err := again.Get(map[Role]stun.AttrType{RoleControlled: stun.AttrICEControlling, RoleControlling: stun.AttrICEControlled}[role])
+		if err != nil {
+			t.Fatalf("the triggered check has the old role: %v", again.Message)
+		}
+		if string(before) == string(after) {
+			t.Error("the tie-breaker must change")
+		}
+	}
+}
+
+func TestSection7_2_5_2_1_AsymmetricResponseFails(t *testing.T) {
+	s := newScript(t, RoleControlling)
+	s.candidate(peerAddr.String(), TypeHost, 100)
+	r := s.wantRequest()
+	if err := s.recv(netip.MustParseAddrPort("10.0.0.66:1"), s.response(r, s.local)); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.pair(0).State; got != PairFailed {
+		t.Errorf("the pair is %v", got)
+	}
+	if _, ok := s.a.Route(); ok {
+		t.Error("there is a route")
+	}
+}
+
+func TestSection7_2_5_2_3_TimeoutFails(t *testing.T) {
+	s := newScript(t, RoleControlling)
+	s.candidate(peerAddr.String(), TypeHost, 100)
+	first := s.wantRequest()
+	t.Log("# RFC 8489 §6.2.1: sent at 0, 0.5, 1.5, 3.5, 7.5, 15.5 and 31.5 s, failed at 39.5 s")
+	at := time.Duration(0)
+	for _, gap := range []int{500, 1000, 2000, 4000, 8000, 16000} {
+		s.advance(time.Duration(gap)*time.Millisecond - 1)
+		s.wantNothing()
+		s.advance(1)
+		at += time.Duration(gap) * time.Millisecond
+		if r := s.wantRequest(); r.TransactionID != first.TransactionID {
+			t.Fatalf("at %v another transaction", at)
+		}
+	}
+	s.advance(8*time.Second - 1)
+	if got := s.pair(0).State; got != PairInProgress {
+		t.Errorf("at 39.5 s - 1 ns the pair is %v", got)
+	}
+	s.advance(1)
+	if got := s.pair(0).State; got != PairFailed {
+		t.Errorf("at 39.5 s the pair is %v", got)
+	}
+	s.wantNothing()
+}
+
+func TestSection7_2_5_3_1_PeerReflexiveLocalCandidate(t *testing.T) {
+	s := newScript(t, RoleControlling)
+	s.candidate(peerAddr.String(), TypeHost, 100)
+	r := s.wantRequest()
+	mapped := netip.MustParseAddrPort("198.51.100.1:777")
+	if err := s.recv(r.Remote, s.response(r, mapped)); err != nil {
+		t.Fatal(err)
+	}
+	priority, _ := r.Get(stun.AttrPriority)
+	for _, c := range s.a.Stats().Candidates {
+		if c.Candidate.Addr == mapped {
+			if c.Candidate.Type != TypePeerReflexive || c.Candidate.Related != s.local || c.Base != s.base ||
+				c.Candidate.Priority != binary.BigEndian.Uint32(priority) {
+				t.Errorf("candidate %+v", c)
+			}
+			if route, ok := s.a.Route(); !ok || route.Base != s.base || route.Remote != peerAddr {
+				t.Errorf("route %v %v", route, ok)
+			}
+			return
+		}
+	}
+	t.Error("no peer-reflexive candidate")
+}
+
+func TestSection7_3_IntegrityBeforeAnything(t *testing.T) {
+	s := newScript(t, RoleControlled)
+	good := s.request(be64(stun.AttrICEControlling, 1), attr(stun.AttrUseCandidate))
+	local := s.a.LocalParameters()
+	without := func(setters ...stun.Setter) []byte {
+		return stun.MustBuild(append([]stun.Setter{stun.TransactionID, stun.BindingRequest}, setters...)...).Raw
+	}
+	user := stun.NewUsername(local.Ufrag + ":" + s.peer.Ufrag)
+	prio := be32(stun.AttrPriority, 1000)
+	flipped := slices.Clone(good)
+	flipped[len(flipped)-12] ^= 1
+	for name, raw := range map[string][]byte{
+		"no integrity":          without(user, prio, stun.Fingerprint),
+		"no username":           without(prio, stun.NewShortTermIntegrity(local.Pwd), stun.Fingerprint),
+		"wrong password":        without(user, prio, stun.NewShortTermIntegrity("x"+local.Pwd), stun.Fingerprint),
+		"wrong ufrag":           s.requestAs(Parameters{Ufrag: "zzzz", Pwd: local.Pwd}, s.peer.Ufrag),
+		"wrong peer":            s.requestAs(local, "zzzz"),
+		"username after":        without(prio, stun.NewShortTermIntegrity(local.Pwd), user, stun.Fingerprint),
+		"no fingerprint":        without(user, prio, stun.NewShortTermIntegrity(local.Pwd)),
+		"flipped bit":           flipped,
+		"unknown and no secret": without(user, prio, attr(0x7777), stun.Fingerprint),
+		"truncated":             good[:len(good)-4],
+		"trailing byte":         append(slices.Clone(good), 0),
+		"short":                 good[:19],
+		"empty":                 nil,
+	} {
+		if err := s.recv(peerAddr, raw); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+		if list := s.sent(); len(list) != 0 {
+			t.Errorf("%s: answered by %v", name, list[0].Message)
+		}
+	}
+	if s.a.Verified(s.base, peerAddr) || len(s.a.Stats().Pairs) != 0 {
+		t.Error("something unauthenticated has left traces")
+	}
+	t.Log("# what follows the integrity is ignored: here a USE-CANDIDATE and an unknown attribute")
+	m := stun.MustBuild(stun.TransactionID, stun.BindingRequest, user, prio, be64(stun.AttrICEControlling, 1),
+		stun.NewShortTermIntegrity(local.Pwd), attr(stun.AttrUseCandidate), attr(0x7777), stun.Fingerprint)
+	if err := s.recv(peerAddr, m.Raw); err != nil {
+		t.Fatal(err)
+	}
+	if s.a.cur.pairs[0].wanted {
+		t.Error("an attribute behind MESSAGE-INTEGRITY nominates")
+	}
+}
+
+func TestSection7_3_UnknownAttributeIsRefused(t *testing.T) {
+	s := newScript(t, RoleControlled)
+	if err := s.recv(peerAddr, s.request(attr(0x7777, 1, 2, 3, 4))); err != nil {
+		t.Fatal(err)
+	}
+	list := s.sent()
+	if len(list) != 1 || list[0].Type != stun.BindingError {
+		t.Fatalf("sent %v", list)
+	}
+	var code stun.ErrorCodeAttribute
+	if err := code.GetFrom(list[0].Message); err != nil || code.Code != stun.CodeUnknownAttribute {
+		t.Errorf("code %v, %v", code, err)
+	}
+	if v, _ := list[0].Get(stun.AttrUnknownAttributes); string(v) != "\x77\x77" {
+		t.Errorf("UNKNOWN-ATTRIBUTES %x", v)
+	}
+}
+
+func TestSection7_3_1_1_RoleConflict(t *testing.T) {
+	for _, tc := range []struct {
+		role    Role
+		attr    stun.AttrType
+		tie     uint64
+		becomes Role
+		refused bool
+	}{
+		{RoleControlling, stun.AttrICEControlling, 0, RoleControlling, true},
+		{RoleControlling, stun.AttrICEControlling, 1<<64 - 1, RoleControlled, false},
+		{RoleControlled, stun.AttrICEControlled, 0, RoleControlling, false},
+		{RoleControlled, stun.AttrICEControlled, 1<<64 - 1, RoleControlled, true},
+		{RoleControlled, stun.AttrICEControlling, 0, RoleControlled, false},
+	} {
+		s := newScript(t, tc.role)
+		if err := s.recv(peerAddr, s.request(be64(tc.attr, tc.tie))); err != nil {
+			t.Fatal(err)
+		}
+		if s.a.Role() != tc.becomes {
+			t.Errorf("%v: role %v", tc, s.a.Role())
+		}
+		answer := s.sent()[0]
+		if refused := answer.Type == stun.BindingError; refused != tc.refused {
+			t.Errorf("%v: answer %v", tc, answer.Message)
+		}
+		if err := stun.NewShortTermIntegrity(s.a.LocalParameters().Pwd).Check(answer.Message); err != nil {
+			t.Errorf("%v: answer: %v", tc, err)
+		}
+	}
+}
+
+func TestSection7_3_1_2_TheAnswer(t *testing.T) {
+	s := newScript(t, RoleControlled)
+	if err := s.recv(peerAddr, s.request(be64(stun.AttrICEControlling, 1))); err != nil {
+		t.Fatal(err)
+	}
+	answer := s.sent()[0]
+	if answer.Type != stun.BindingSuccess || answer.Base != s.base || answer.Remote != peerAddr {
+		t.Fatalf("answer %v to %v", answer.Message, answer.Remote)
+	}
+	var mapped stun.XORMappedAddress
+	if err := mapped.GetFrom(answer.Message); err != nil || mapped.String() != peerAddr.String() {
+		t.Errorf("mapped %v, %v", mapped, err)
+	}
+	if err := stun.NewShortTermIntegrity(s.a.LocalParameters().Pwd).Check(answer.Message); err != nil {
+		t.Error(err)
+	}
+	if err := stun.Fingerprint.Check(answer.Message); err != nil {
+		t.Error(err)
+	}
+	if !s.a.Verified(s.base, peerAddr) {
+		t.Error("the source is not verified")
+	}
+}
+
+func TestSection7_3_1_3_PeerReflexiveRemoteCandidate(t *testing.T) {
+	s := newScript(t, RoleControlled)
+	if err := s.recv(peerAddr, s.request(be64(stun.AttrICEControlling, 1))); err != nil {
+		t.Fatal(err)
+	}
+	st := s.a.Stats()
+	c := st.Candidates[len(st.Candidates)-1].Candidate
+	if c.Addr != peerAddr || c.Type != TypePeerReflexive || c.Priority != 1000 {
+		t.Errorf("candidate %+v", c)
+	}
+	t.Log("# signaling tells later what it really is")
+	s.candidate(peerAddr.String(), TypeHost, 5000)
+	st = s.a.Stats()
+	if c = st.Candidates[len(st.Candidates)-1].Candidate; c.Type != TypeHost || c.Priority != 5000 || len(st.Pairs) != 1 {
+		t.Errorf("candidate %+v, %d pairs", c, len(st.Pairs))
+	}
+}
+
+func TestSection7_3_1_4_TriggeredChecks(t *testing.T) {
+	t.Log("# a new pair: a check at once, behind the answer")
+	s := newScript(t, RoleControlled)
+	if err := s.recv(peerAddr, s.request(be64(stun.AttrICEControlling, 1))); err != nil {
+		t.Fatal(err)
+	}
+	list := s.sent()
+	if len(list) != 2 || list[0].Type != stun.BindingSuccess || list[1].Type != stun.BindingRequest {
+		t.Fatalf("sent %v", list)
+	}
+	t.Log("# in progress: a second check, the first one is sent no more, but its answer counts")
+	s.advance(s.a.cfg.Pace)
+	if err := s.recv(peerAddr, s.request(be64(stun.AttrICEControlling, 1))); err != nil {
+		t.Fatal(err)
+	}
+	second := s.sent()
+	if len(second) != 2 || second[1].TransactionID == list[1].TransactionID {
+		t.Fatalf("sent %v", second)
+	}
+	s.succeed(list[1])
+	if got := s.pair(0).State; got != PairSucceeded {
+		t.Errorf("the pair is %v", got)
+	}
+	t.Log("# succeeded: nothing to check")
+	if err := s.recv(peerAddr, s.request(be64(stun.AttrICEControlling, 1))); err != nil {
+		t.Fatal(err)
+	}
+	if list = s.sent(); len(list) != 1 {
+		t.Errorf("sent %v", list)
+	}
+}
+
+func TestSection7_3_1_4_FailedPairIsTriedAgain(t *testing.T) {
+	s := newScript(t, RoleControlled)
+	s.candidate(peerAddr.String(), TypeHost, 100)
+	r := s.wantRequest()
+	if err := s.recv(r.Remote, s.errorResponse(r, stun.CodeServerError)); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.pair(0).State; got != PairFailed {
+		t.Fatalf("the pair is %v", got)
+	}
+	s.advance(time.Second)
+	s.wantNothing()
+	if err := s.recv(peerAddr, s.request(be64(stun.AttrICEControlling, 1))); err != nil {
+		t.Fatal(err)
+	}
+	if list := s.sent(); len(list) != 2 || list[1].Type != stun.BindingRequest {
+		t.Errorf("sent %v", list)
+	}
+}
+
+func TestSection7_3_EarlyChecks(t *testing.T) {
+	s := newSilentScript(t, RoleControlled)
+	t.Log("# no remote parameters yet: answered, verified, remembered")
+	if err := s.recv(peerAddr, s.request(be64(stun.AttrICEControlling, 1), attr(stun.AttrUseCandidate))); err != nil {
+		t.Fatal(err)
+	}
+	if list := s.sent(); len(list) != 1 || list[0].Type != stun.BindingSuccess {
+		t.Fatalf("sent %v", list)
+	}
+	if !s.a.Verified(s.base, peerAddr) {
+		t.Error("not verified")
+	}
+	s.advance(100 * time.Millisecond)
+	s.wantNothing()
+	t.Log("# the parameters come: a check at once, and its success is the nominated pair")
+	s.setRemote()
+	s.succeed(s.wantRequest())
+	if p := s.pair(0); !p.Selected || !p.Nominated {
+		t.Errorf("pair %+v", p)
+	}
+}
+
+func TestSection7_3_1_5_ControlledFollowsTheNomination(t *testing.T) {
+	s := newScript(t, RoleControlled)
+	s.candidate(peerAddr.String(), TypeHost, 100)
+	s.succeed(s.wantRequest())
+	t.Log("# RFC 8445 §12.1: a valid pair carries packets before the nomination")
+	if _, ok := s.a.Route(); !ok || s.a.cur.selected != nil {
+		t.Fatal("no route on a valid pair")
+	}
+	if err := s.recv(peerAddr, s.request(be64(stun.AttrICEControlling, 1), attr(stun.AttrUseCandidate))); err != nil {
+		t.Fatal(err)
+	}
+	if p := s.pair(0); !p.Selected || !p.Nominated {
+		t.Errorf("pair %+v", p)
+	}
+}
+
+func TestSection8_1_1_NominatesOnce(t *testing.T) {
+	s := newScript(t, RoleControlling)
+	s.candidate("10.0.0.9:9000", TypeHost, 100)
+	s.candidate("10.0.0.9:9001", TypeHost, 50)
+	first := s.wantRequest()
+	s.succeed(first)
+	s.advance(s.a.cfg.Pace)
+	nomination := s.wantRequest()
+	if !nomination.Contains(stun.AttrUseCandidate) || nomination.Remote != first.Remote {
+		t.Fatalf("sent %v to %v, want the nomination", nomination.Message, nomination.Remote)
+	}
+	t.Log("# while it is on its way another pair succeeds: no second nomination")
+	s.advance(s.a.cfg.Pace)
+	second := s.wantRequest()
+	s.succeed(second)
+	s.advance(s.a.cfg.Pace)
+	s.wantNothing()
+	s.succeed(nomination)
+	if p := s.pair(0); !p.Selected || !p.Nominated {
+		t.Errorf("pair %+v", p)
+	}
+	s.advance(time.Second)
+	s.wantNothing()
+}
+
+func TestSection8_1_1_FailedNominationGivesWay(t *testing.T) {
+	s := newScript(t, RoleControlling)
+	s.candidate("10.0.0.9:9000", TypeHost, 100)
+	s.candidate("10.0.0.9:9001", TypeHost, 50)
+	s.succeed(s.wantRequest())
+	s.advance(s.a.cfg.Pace)
+	nomination := s.wantRequest()
+	s.advance(s.a.cfg.Pace)
+	s.succeed(s.wantRequest())
+	if err := s.recv(nomination.Remote, s.errorResponse(nomination, stun.CodeServerError)); err != nil {
+		t.Fatal(err)
+	}
+	s.advance(s.a.cfg.Pace)
+	r := s.wantRequest()
+	if !r.Contains(stun.AttrUseCandidate) || r.Remote.Port() != 9001 {
+		t.Fatalf("sent %v to %v, want a nomination of the other pair", r.Message, r.Remote)
+	}
+	s.succeed(r)
+	if p := s.pair(1); !p.Selected {
+		t.Errorf("pair %+v", p)
+	}
+}
+
+func TestSection8_1_1_ReflexivePairWaitsForABetterOne(t *testing.T) {
+	s := newScript(t, RoleControlling)
+	s.candidate("10.0.0.9:9000", TypeHost, 100)
+	host := s.wantRequest()
+	s.candidate("198.51.100.9:9001", TypeServerReflexive, 50)
+	s.advance(s.a.cfg.Pace)
+	s.candidate("198.51.100.9:9002", TypePeerReflexive, 40)
+	s.advance(s.a.cfg.RTO)
+	var srflx sent
+	for _, r := range s.sent() {
+		if r.Remote.Port() == 9001 {
+			srflx = r
+		}
+	}
+	s.succeed(srflx)
+	s.advance(s.a.cfg.ReflexiveWait - 1)
+	for _, r := range s.sent() {
+		if r.Contains(stun.AttrUseCandidate) {
+			t.Fatal("nominated too early")
+		}
+	}
+	t.Log("# the host pair makes it in time")
+	s.succeed(host)
+	s.advance(s.a.cfg.Pace)
+	for _, r := range s.sent() {
+		if r.Contains(stun.AttrUseCandidate) {
+			if r.Remote.Port() != 9000 {
+				t.Errorf("nominated %v", r.Remote)
+			}
+			return
+		}
+	}
+	t.Error("no nomination")
+}
+
+func TestSection8_1_2_ChecksEndWithTheNomination(t *testing.T) {
+	s := newScript(t, RoleControlled)
+	s.candidate("10.0.0.9:9000", TypeHost, 100)
+	first := s.wantRequest()
+	for i := range 10 {
+		s.candidate(fmt.Sprintf("10.0.0.9:%d", 9001+i), TypeHost, uint32(99-i))
+	}
+	s.succeed(first)
+	if err := s.recv(first.Remote, s.request(be64(stun.AttrICEControlling, 1), attr(stun.AttrUseCandidate))); err != nil {
+		t.Fatal(err)
+	}
+	s.sent()
+	s.advance(3 * time.Second)
+	s.wantNothing()
+}
+
+func TestSection14_3_RTO(t *testing.T) {
+	s := newScript(t, RoleControlling)
+	if got := s.a.checkRTO(); got != 500*time.Millisecond {
+		t.Errorf("RTO %v", got)
+	}
+	for i := range 60 {
+		s.candidate(fmt.Sprintf("10.1.0.1:%d", 1000+i), TypeHost, uint32(1000+i))
+	}
+	if got, want := s.a.checkRTO(), 60*s.a.cfg.Pace; got != want {
+		t.Errorf("RTO with 60 pairs %v, want %v", got, want)
+	}
+	if _, err := New(Config{Rand: newSeeded(1), Pace: 4 * time.Millisecond}); err == nil {
+		t.Error("§14.2: Ta below 5 ms is taken")
+	}
+}

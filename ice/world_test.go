@@ -318,10 +318,13 @@ func (w *world) connect(a, b *node) {
 
 // exchange carries a's parameters to b and b's answer back.
 func (w *world) exchange(a, b *node) {
-	offer := a.a.LocalParameters()
+	offer, whole := a.a.LocalParameters(), a.a.GatheringState() == GatheringComplete
 	w.after(w.signaling, func() {
 		b.a.SetRole(w.now, RoleControlled)
 		w.must(b.a.SetRemoteParameters(w.now, offer))
+		if whole && !a.mute {
+			b.a.RemoteEndOfCandidates(w.now) // the offer says so: what was signaled before it, was of no known generation
+		}
 		if b.a.GatheringState() == GatheringNew {
 			b.a.Gather(w.now)
 		} else {

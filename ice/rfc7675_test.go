@@ -1,0 +1,173 @@
+package ice
+
+import (
+	"testing"
+	"time"
+
+	"github.com/pion/stun/v3"
+)
+
+// connected is a controlled agent whose only pair is nominated.
+func connected(t *testing.T, change ...func(*Config)) *script {
+	t.Helper()
+	s := newScript(t, RoleControlled, change...)
+	s.candidate(peerAddr.String(), TypeHost, 100)
+	s.succeed(s.wantRequest())
+	if err := s.recv(peerAddr, s.request(be64(stun.AttrICEControlling, 1), attr(stun.AttrUseCandidate))); err != nil {
+		t.Fatal(err)
+	}
+	s.sent()
+	s.drain()
+	return s
+}
+
+func TestRFC7675_ConsentChecksAtRandomTimes(t *testing.T) {
+	s := connected(t)
+	var gaps []time.Duration
+	last := s.now
+	for range 40 {
+		d := s.a.Deadline()
+		for s.now.Before(d) || len(s.peek()) == 0 {
+			s.now = s.a.Deadline()
+			s.a.Advance(s.now)
+		}
+		r := s.taken()
+		gaps = append(gaps, s.now.Sub(last))
+		last = s.now
+		s.succeed(r)
+	}
+	distinct := map[time.Duration]bool{}
+	for _, g := range gaps {
+		if g < 4*time.Second || g > 6*time.Second {
+			t.Errorf("a gap of %v, want 4 to 6 s", g)
+		}
+		distinct[g] = true
+	}
+	if len(distinct) < 30 {
+		t.Errorf("only %d different gaps of %d: not random", len(distinct), len(gaps))
+	}
+	if s.a.State() != StateConnected {
+		t.Errorf("state %v", s.a.State())
+	}
+}
+
+// peek and taken let a test look at the outgoing datagrams before it takes them.
+func (s *script) peek() []sent {
+	if len(s.held) == 0 {
+		s.held = s.sent()
+	}
+	return s.held
+}
+
+func (s *script) taken() sent {
+	s.t.Helper()
+	r := s.peek()[0]
+	s.held = s.held[1:]
+	return r
+}
+
+func TestRFC7675_ChecksAreNeverSentAgain(t *testing.T) {
+	s := connected(t)
+	s.advance(29 * time.Second)
+	seen := map[[12]byte]bool{}
+	list := s.sent()
+	for _, r := range list {
+		if seen[r.TransactionID] {
+			t.Error("a consent check was sent again")
+		}
+		seen[r.TransactionID] = true
+		if err := stun.NewShortTermIntegrity(s.peer.Pwd).Check(r.Message); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(list) < 4 || len(list) > 7 {
+		t.Errorf("%d consent checks in 29 s", len(list))
+	}
+}
+
+func TestRFC7675_ExpiryIsStrict(t *testing.T) {
+	s := connected(t)
+	s.advance(30*time.Second - 1)
+	if _, ok := s.a.Route(); !ok {
+		t.Fatal("consent has ended before its time")
+	}
+	if s.a.State() != StateDisconnected {
+		t.Errorf("state %v, want disconnected", s.a.State())
+	}
+	t.Log("# the answer comes in the very moment of the expiry: too late")
+	list := s.sent()
+	s.now = s.now.Add(1)
+	if err := s.recv(peerAddr, s.response(list[len(list)-1], s.local)); err == nil {
+		t.Error("the late answer was taken")
+	}
+	if _, ok := s.a.Route(); ok {
+		t.Error("there is a route without consent")
+	}
+	if s.a.State() != StateFailed {
+		t.Errorf("state %v, want failed", s.a.State())
+	}
+	t.Log("# nothing is sent any more: no checks, no answers")
+	if err := s.recv(peerAddr, s.request(be64(stun.AttrICEControlling, 1))); err != nil {
+		t.Fatal(err)
+	}
+	s.advance(time.Minute)
+	s.wantNothing()
+	if !s.a.Deadline().IsZero() {
+		t.Error("a failed agent has a timer")
+	}
+}
+
+func TestRFC7675_RequestsOfThePeerAreNoConsent(t *testing.T) {
+	s := connected(t)
+	for range 31 {
+		s.advance(time.Second)
+		if err := s.recv(peerAddr, s.request(be64(stun.AttrICEControlling, 1))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, ok := s.a.Route(); ok {
+		t.Error("requests have renewed consent")
+	}
+}
+
+func TestRFC7675_UnauthenticatedAnswersAreNoConsent(t *testing.T) {
+	s := connected(t)
+	s.advance(7 * time.Second)
+	r := s.sent()[0]
+	before := s.pair(0).ConsentExpires
+	forged := stun.MustBuild(r.Message, stun.BindingSuccess,
+		&stun.XORMappedAddress{IP: s.local.Addr().AsSlice(), Port: int(s.local.Port())},
+		stun.NewShortTermIntegrity("not the password at all"), stun.Fingerprint).Raw
+	if err := s.recv(peerAddr, forged); err == nil {
+		t.Error("taken")
+	}
+	if s.pair(0).ConsentExpires != before {
+		t.Error("a forged answer has renewed consent")
+	}
+	s.succeed(r)
+	if got := s.pair(0).ConsentExpires; !got.Equal(s.now.Add(30 * time.Second)) {
+		t.Errorf("consent expires in %v", got.Sub(s.now))
+	}
+}
+
+func TestDisconnectedAndBack(t *testing.T) {
+	w := newWorld(t, 5)
+	a, b := w.add("a", Config{}, "10.0.0.1"), w.add("b", Config{}, "10.0.0.2")
+	w.connect(a, b)
+	w.run(time.Second, nil)
+	t.Log("# the cable is out for 15 s")
+	w.loss = 1
+	if !w.run(9*time.Second, func() bool { return a.in(StateDisconnected) && b.in(StateDisconnected) }) {
+		t.Fatalf("states %v %v", a.a.State(), b.a.State())
+	}
+	w.run(6*time.Second, nil)
+	w.loss = 0
+	if !w.run(7*time.Second, func() bool { return a.in(StateCompleted) && b.in(StateCompleted) }) {
+		t.Fatalf("states %v %v", a.a.State(), b.a.State())
+	}
+	t.Log("# and then for good")
+	w.loss = 1
+	if !w.run(31*time.Second, func() bool { return a.in(StateFailed) && b.in(StateFailed) }) {
+		t.Fatalf("states %v %v", a.a.State(), b.a.State())
+	}
+}

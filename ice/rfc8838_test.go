@@ -1,0 +1,192 @@
+package ice
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+func TestRFC8838_ChecksStartBeforeGatheringEnds(t *testing.T) {
+	w := newWorld(t, 1)
+	w.deadSTUN = true
+	cfg := Config{Servers: []Server{{URL: "stun:x", Host: stunServer.Addr().String()}}}
+	a, b := w.add("a", cfg, "10.0.0.1"), w.add("b", cfg, "10.0.0.2")
+	w.connect(a, b)
+	if !w.run(100*time.Millisecond, func() bool { return a.up() && b.up() }) {
+		t.Fatalf("a dead server delays the connection\n%s", w.trace.String())
+	}
+	if a.a.GatheringState() != GatheringActive {
+		t.Fatal("gathering has ended already")
+	}
+	w.run(4800*time.Millisecond, nil)
+	if a.in(StateCompleted) {
+		t.Error("completed while gathering")
+	}
+	if !w.run(200*time.Millisecond, func() bool { return a.in(StateCompleted) && b.in(StateCompleted) }) {
+		t.Fatalf("the soft deadline does not end gathering\n%s", w.trace.String())
+	}
+	for _, e := range a.events {
+		if e, ok := e.(EventCandidateError); ok && e.URL == "stun:x" && e.Code == 701 {
+			return
+		}
+	}
+	t.Error("no candidate error")
+}
+
+func TestRFC8838_CandidatesBeforeParameters(t *testing.T) {
+	s := newSilentScript(t, RoleControlling)
+	s.candidate(peerAddr.String(), TypeHost, 100)
+	err := s.a.AddRemoteCandidate(s.now, Candidate{
+		Foundation: "2", Component: 1, Transport: "udp", Ufrag: "othr", Addr: netip.MustParseAddrPort("10.0.0.8:1"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.wantNothing()
+	for i := range maxPending + 10 {
+		c := Candidate{Component: 1, Transport: "udp", Addr: netip.AddrPortFrom(peerAddr.Addr(), uint16(10000+i))}
+		if err = s.a.AddRemoteCandidate(s.now, c); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, ErrLimit) {
+		t.Errorf("candidates without end: %v", err)
+	}
+	s.setRemote()
+	if r := s.wantRequest(); r.Remote != peerAddr {
+		t.Errorf("the first check goes to %v", r.Remote)
+	}
+	for _, p := range s.a.Stats().Pairs {
+		if p.RemoteAddr.Addr() != peerAddr.Addr() {
+			t.Errorf("a candidate of another generation is paired: %v", p.RemoteAddr)
+		}
+	}
+}
+
+func TestRFC8838_ParametersBeforeGathering(t *testing.T) {
+	a, err := New(Config{Role: RoleControlled, Rand: newSeeded(1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &script{t: t, a: a, now: epoch, peer: Parameters{Ufrag: "peer", Pwd: "0123456789abcdefghijkl"}}
+	s.setRemote()
+	s.candidate(peerAddr.String(), TypeHost, 100)
+	if a.State() != StateNew {
+		t.Errorf("state %v", a.State())
+	}
+	a.Gather(s.now)
+	s.bindAll("10.0.0.1")
+	s.wantRequest()
+	if a.State() != StateChecking {
+		t.Errorf("state %v", a.State())
+	}
+}
+
+func TestRFC8838_UnusableCandidatesAreIgnored(t *testing.T) {
+	s := newScript(t, RoleControlled)
+	for _, line := range []string{
+		"candidate:1 1 tcp 2105458943 10.0.0.9 9 typ host tcptype active",
+		"candidate:1 2 udp 2113937150 10.0.0.9 5001 typ host",
+		"candidate:1 1 udp 2113937150 example.org 5001 typ host",
+		"candidate:1 1 udp 2113937150 2001:db8::9 5001 typ host",
+	} {
+		c, err := ParseCandidate(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.a.AddRemoteCandidate(s.now, c); err != nil {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+	for _, line := range []string{
+		"candidate:1 1 udp 2113937150 0.0.0.0 5001 typ host",
+		"candidate:1 1 udp 2113937150 224.0.0.5 5001 typ host",
+		"candidate:1 1 udp 2113937150 10.0.0.9 0 typ host",
+	} {
+		c, err := ParseCandidate(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.a.AddRemoteCandidate(s.now, c); !errors.Is(err, ErrCandidate) {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+	s.wantNothing()
+	for _, e := range s.drain() {
+		if e, ok := e.(EventResolve); ok {
+			t.Errorf("asks for %s", e.Host)
+		}
+	}
+}
+
+func TestRFC8838_EndOfCandidatesAndFailure(t *testing.T) {
+	t.Log("# RFC 8863: nothing to check, but patience until 39.5 s")
+	s := newScript(t, RoleControlled)
+	s.a.RemoteEndOfCandidates(s.now)
+	s.advance(39*time.Second + 499*time.Millisecond)
+	if s.a.State() == StateFailed {
+		t.Fatal("failed too early")
+	}
+	s.advance(time.Millisecond)
+	if s.a.State() != StateFailed {
+		t.Errorf("state %v", s.a.State())
+	}
+	t.Log("# a check of the peer in the meantime saves the day")
+	s = newScript(t, RoleControlled)
+	s.a.RemoteEndOfCandidates(s.now)
+	s.advance(39 * time.Second)
+	if err := s.recv(peerAddr, s.request(be64(0x802a, 1))); err != nil {
+		t.Fatal(err)
+	}
+	s.succeed(s.sent()[1])
+	if s.a.State() != StateConnected {
+		t.Errorf("state %v", s.a.State())
+	}
+	t.Log("# without end-of-candidates patience counts from the latest candidate")
+	s = newScript(t, RoleControlled)
+	s.advance(30 * time.Second)
+	s.candidate(peerAddr.String(), TypeHost, 100)
+	s.advance(39 * time.Second)
+	if s.a.State() != StateChecking {
+		t.Errorf("state %v", s.a.State())
+	}
+	s.advance(time.Second)
+	if s.a.State() != StateFailed {
+		t.Errorf("state %v", s.a.State())
+	}
+}
+
+func TestObfuscatedCandidates(t *testing.T) {
+	w := newWorld(t, 1)
+	a, b := w.add("a", Config{}, "10.0.0.1"), w.add("b", Config{}, "10.0.0.2")
+	a.hide = true
+	b.mute = true
+	w.connect(a, b)
+	if !w.run(time.Second, func() bool { return len(a.selects) > 0 && len(b.selects) > 0 }) {
+		t.Fatalf("not connected\n%s", w.trace.String())
+	}
+	if b.selects[0].Remote.Type != TypeHost {
+		t.Errorf("remote candidate %v", b.selects[0].Remote)
+	}
+}
+
+func TestNamesWithoutAddress(t *testing.T) {
+	s := newScript(t, RoleControlled)
+	for i := range maxResolves + 1 {
+		err := s.a.AddRemoteCandidate(s.now, Candidate{
+			Component: 1, Transport: "udp", Host: "x.local", Addr: netip.AddrPortFrom(netip.Addr{}, uint16(1+i)),
+		})
+		if (i < maxResolves) != (err == nil) {
+			t.Errorf("name %d: %v", i, err)
+		}
+	}
+	for _, e := range s.drain() {
+		if e, ok := e.(EventResolve); ok {
+			s.a.HandleResolveResult(s.now, e.Gen, e.ID, nil, errors.New("no such host"))
+		}
+	}
+	if len(s.a.resolves) != 0 {
+		t.Error("names stay")
+	}
+}

@@ -1,6 +1,10 @@
 package rtpflow
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // NACKConfig says how missing packets are asked for. Zero values mean the defaults.
 type NACKConfig struct {
@@ -15,7 +19,7 @@ type NACKConfig struct {
 	MinInterval time.Duration
 }
 
-// nackReach is how far behind the newest packet a missing one may be. A power of two.
+// nackReach is how far behind the newest packet a missing one may be, and so the most that can be missing.
 const nackReach = 1024
 
 // maxNACKs is how many packets one message asks for; the rest waits for the next.
@@ -32,21 +36,18 @@ const maxNACKs = 128
 type NACKGenerator struct {
 	cfg      NACKConfig
 	rtt      time.Duration
-	missing  [nackReach]missingPacket
-	count    int
-	low      uint64 // nothing is missing below
-	high     uint64 // the newest packet plus one
+	missing  []missingPacket // in ascending order
 	deadline time.Time
-	ready    bool // something is due: set by Advance
+	ready    bool // something is due
 	lost     bool
 	batch    [maxNACKs]uint16
 }
 
 type missingPacket struct {
-	extended uint64 // zero: not missing
+	extended uint64
+	tries    int
 	since    time.Time
 	next     time.Time
-	tries    int
 }
 
 // NewNACKGenerator makes an empty list.
@@ -70,64 +71,44 @@ func (g *NACKGenerator) SetRTT(rtt time.Duration) { g.rtt = rtt }
 func (g *NACKGenerator) Receive(now time.Time, a Arrival) {
 	switch a.Verdict {
 	case VerdictRestart:
-		g.reset()
-		g.low, g.high = a.Extended, a.Extended+1
+		g.lost = g.lost || len(g.missing) > 0
+		g.forget()
 	case VerdictNew:
 		g.gap(now, a)
 	case VerdictLate:
-		if p := &g.missing[a.Extended%nackReach]; p.extended == a.Extended {
-			g.remove(p)
+		i, found := slices.BinarySearchFunc(g.missing, a.Extended, compareMissing)
+		if found {
+			g.missing = slices.Delete(g.missing, i, i+1)
+			if len(g.missing) == 0 {
+				g.forget()
+			}
 		}
 	}
 }
 
-func (g *NACKGenerator) reset() {
-	if g.count > 0 {
-		clear(g.missing[:])
-	}
-	g.count, g.deadline, g.ready = 0, time.Time{}, false
+func compareMissing(p missingPacket, extended uint64) int { return cmp.Compare(p.extended, extended) }
+
+func (g *NACKGenerator) forget() {
+	g.missing, g.deadline, g.ready = g.missing[:0], time.Time{}, false
 }
 
 func (g *NACKGenerator) gap(now time.Time, a Arrival) {
-	if g.high == 0 || a.Missing >= nackReach {
+	if a.Missing >= nackReach {
 		// A gap as wide as the list can only be closed by a key frame.
-		g.lost = g.lost || a.Missing > 0
-		g.reset()
-		g.low, g.high = a.Extended, a.Extended+1
+		g.lost = true
+		g.forget()
 		return
 	}
-	first := a.Extended - uint64(a.Missing)
-	if a.Extended >= nackReach {
-		g.dropBelow(a.Extended - nackReach + 1)
+	if len(g.missing) > 0 && a.Extended >= nackReach {
+		old, _ := slices.BinarySearchFunc(g.missing, a.Extended-nackReach+1, compareMissing)
+		g.lost = g.lost || old > 0
+		g.missing = slices.Delete(g.missing, 0, old)
 	}
-	for ext := first; ext < a.Extended; ext++ {
-		g.missing[ext%nackReach] = missingPacket{extended: ext, since: now, next: now.Add(g.cfg.Delay)}
-		g.count++
+	for ext := a.Extended - uint64(a.Missing); ext < a.Extended; ext++ {
+		g.missing = append(g.missing, missingPacket{extended: ext, since: now, next: now.Add(g.cfg.Delay)})
 	}
-	g.high = a.Extended + 1
 	if a.Missing > 0 {
 		g.wake(now.Add(g.cfg.Delay))
-	}
-}
-
-func (g *NACKGenerator) dropBelow(floor uint64) {
-	for ; g.low < floor; g.low++ {
-		if g.count == 0 {
-			g.low = floor
-			return
-		}
-		if p := &g.missing[g.low%nackReach]; p.extended == g.low {
-			g.remove(p)
-			g.lost = true
-		}
-	}
-}
-
-func (g *NACKGenerator) remove(p *missingPacket) {
-	p.extended = 0
-	g.count--
-	if g.count == 0 {
-		g.deadline, g.ready = time.Time{}, false
 	}
 }
 
@@ -137,7 +118,7 @@ func (g *NACKGenerator) wake(t time.Time) {
 	}
 }
 
-// Deadline returns when Advance wants to be called; zero: never.
+// Deadline returns when Advance or Next wants to be called; zero: never.
 func (g *NACKGenerator) Deadline() time.Time { return g.deadline }
 
 // Advance gives up what is too old and looks for what is due.
@@ -146,44 +127,46 @@ func (g *NACKGenerator) Advance(now time.Time) {
 		return
 	}
 	g.deadline = time.Time{}
-	for ext := g.low; ext < g.high && g.count > 0; ext++ {
-		p := &g.missing[ext%nackReach]
-		if p.extended != ext {
-			continue
-		}
-		if p.next.After(now) {
-			g.wake(p.next)
-			continue
-		}
-		if p.tries >= g.cfg.MaxTries || now.Sub(p.since) >= g.cfg.MaxAge {
-			g.remove(p)
+	kept := g.missing[:0]
+	for _, p := range g.missing {
+		due := !p.next.After(now)
+		if due && (p.tries >= g.cfg.MaxTries || now.Sub(p.since) >= g.cfg.MaxAge) {
 			g.lost = true
 			continue
 		}
-		g.ready = true
+		if due {
+			g.ready = true
+		} else {
+			g.wake(p.next)
+		}
+		kept = append(kept, p)
+	}
+	g.missing = kept
+	if len(kept) == 0 {
+		g.forget()
 	}
 }
 
 // Next appends a NACK for the packets that are due to dst and says how many they are; call it until there is none.
-// The list is walked only when Advance or Receive found something.
+// Calling it when nothing is due costs nothing.
 func (g *NACKGenerator) Next(now time.Time, dst []byte, sender, media uint32) ([]byte, int) {
 	g.Advance(now)
 	if !g.ready {
 		return dst, 0
 	}
+	g.ready = false
 	n := 0
 	interval := max(g.rtt, g.cfg.MinInterval)
-	g.ready = false
-	for ext := g.low; ext < g.high; ext++ {
-		p := &g.missing[ext%nackReach]
-		if p.extended != ext || p.next.After(now) {
+	for i := range g.missing {
+		p := &g.missing[i]
+		if p.next.After(now) {
 			continue
 		}
 		if n == maxNACKs {
 			g.ready = true
 			break
 		}
-		g.batch[n] = uint16(ext)
+		g.batch[n] = uint16(p.extended)
 		n++
 		p.tries++
 		p.next = now.Add(interval)
@@ -193,7 +176,7 @@ func (g *NACKGenerator) Next(now time.Time, dst []byte, sender, media uint32) ([
 }
 
 // Missing returns how many packets are waited for.
-func (g *NACKGenerator) Missing() int { return g.count }
+func (g *NACKGenerator) Missing() int { return len(g.missing) }
 
 // TakeLost says whether a packet was given up since the last call: what depends on it cannot be decoded, ask for a key
 // frame.

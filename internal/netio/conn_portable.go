@@ -1,3 +1,5 @@
+//go:build !linux || android || netio_portable
+
 package netio
 
 import (

@@ -1,10 +1,9 @@
-//go:build unix
+//go:build unix && (!linux || android || netio_portable)
 
 package netio
 
 import (
 	"errors"
-	"net"
 	"net/netip"
 	"syscall"
 
@@ -72,9 +71,7 @@ func (c *conn) sockaddr(to netip.AddrPort) unix.Sockaddr {
 	}
 	sa := &unix.SockaddrInet6{Port: int(to.Port()), Addr: addr.As16()}
 	if zone := addr.Zone(); zone != "" {
-		if ifc, err := net.InterfaceByName(zone); err == nil {
-			sa.ZoneId = uint32(ifc.Index)
-		}
+		sa.ZoneId = zones.index(zone)
 	}
 	return sa
 }

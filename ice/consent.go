@@ -94,6 +94,9 @@ func (a *Agent) consentDeadline() time.Time {
 
 // updateState moves the state to what the pairs say.
 func (a *Agent) updateState(now time.Time) {
+	if p := a.routePair; p != nil && a.verified.heard(p.local.base.id, p.remote.Addr) {
+		p.lastReceived = now
+	}
 	s := a.stateOf(now)
 	if s == StateFailed && a.state != StateFailed {
 		a.stopChecks()

@@ -127,6 +127,7 @@ type verifiedEntry struct {
 	base   BaseID
 	remote netip.AddrPort
 	gen    uint64
+	heard  bool // application packets have come since somebody looked
 }
 
 func (v *verifiedSet) has(base BaseID, remote netip.AddrPort) bool {
@@ -147,7 +148,7 @@ func (v *verifiedSet) add(base BaseID, remote netip.AddrPort, gen uint64) {
 		v.entries[v.last].gen = max(gen, v.entries[v.last].gen)
 		return
 	}
-	e := verifiedEntry{base, remote, gen}
+	e := verifiedEntry{base: base, remote: remote, gen: gen}
 	if len(v.entries) < maxVerified {
 		v.entries = append(v.entries, e)
 		return
@@ -168,7 +169,23 @@ func (v *verifiedSet) dropBefore(gen uint64) {
 }
 
 // Verified tells whether an integrity-checked STUN message came to the base from the remote address, so that application
-// packets from there may be taken. Cheap enough to ask for each packet.
+// packets from there may be taken. Cheap enough to ask for each packet; being asked is how the agent learns that the pair in
+// use is not silent (it says nothing about consent).
 func (a *Agent) Verified(base BaseID, remote netip.AddrPort) bool {
-	return a.verified.has(base, normalize(remote))
+	if !a.verified.has(base, normalize(remote)) {
+		return false
+	}
+	a.verified.entries[a.verified.last].heard = true
+	return true
+}
+
+// heard tells whether application packets have come from an address since the question was last asked.
+func (v *verifiedSet) heard(base BaseID, remote netip.AddrPort) bool {
+	if !v.has(base, remote) {
+		return false
+	}
+	e := &v.entries[v.last]
+	heard := e.heard
+	e.heard = false
+	return heard
 }

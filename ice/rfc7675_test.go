@@ -150,6 +150,21 @@ func TestRFC7675_UnauthenticatedAnswersAreNoConsent(t *testing.T) {
 	}
 }
 
+func TestApplicationPacketsAreLifeButNoConsent(t *testing.T) {
+	s := connected(t)
+	for range 29 {
+		s.advance(time.Second)
+		s.a.Verified(s.base, peerAddr)
+		if s.a.State() != StateConnected {
+			t.Fatalf("state %v", s.a.State())
+		}
+	}
+	s.advance(time.Second)
+	if _, ok := s.a.Route(); ok || s.a.State() != StateFailed {
+		t.Errorf("consent was not refreshed, but state %v", s.a.State())
+	}
+}
+
 func TestDisconnectedAndBack(t *testing.T) {
 	w := newWorld(t, 5)
 	a, b := w.add("a", Config{}, "10.0.0.1"), w.add("b", Config{}, "10.0.0.2")

@@ -252,7 +252,7 @@ func (n *node) signal(c Candidate) {
 // transmit puts a datagram on the wire.
 func (w *world) transmit(n *node, from, to netip.AddrPort, data []byte) {
 	w.sent++
-	if n.nat != nil {
+	if n.nat != nil && from.Addr().Is4() { // IPv6 is not translated
 		from = n.nat.out(from, to)
 	}
 	copies := 1
@@ -284,7 +284,7 @@ func (w *world) deliver(from, to netip.AddrPort, data []byte) {
 	}
 	for _, n := range w.peers {
 		local := to
-		if n.nat != nil {
+		if n.nat != nil && to.Addr().Is4() {
 			if to.Addr() != n.nat.public {
 				continue
 			}

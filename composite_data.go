@@ -1,0 +1,110 @@
+package webrtc
+
+import (
+	"errors"
+	"time"
+
+	"github.com/openparley/webrtc/sctp/dcep"
+)
+
+// The data channel entries of a composite. They are called under transport.mu.
+
+// createChannel makes the channel, or keeps it until a data section is negotiated.
+func (c *composite) createChannel(now time.Time, dc *DataChannel) error {
+	if c.channels == nil {
+		if dc.options.Negotiated {
+			for _, w := range c.waiting {
+				if w.options.Negotiated && w.options.ID == dc.options.ID {
+					return errors.New("the id is in use")
+				}
+			}
+		}
+		c.waiting = append(c.waiting, dc)
+		return nil
+	}
+	handle, err := c.channels.Create(now, dc.options)
+	if err != nil {
+		return err
+	}
+	c.attach(dc, handle)
+	c.channels.SetBufferedAmountLowThreshold(handle, dc.handleThreshold)
+	return nil
+}
+
+// attach binds the object of the API to the channel of the layer below.
+func (c *composite) attach(dc *DataChannel, handle *dcep.Channel) {
+	dc.handle, handle.User = handle, dc
+	if c.live == nil {
+		c.live = make(map[*DataChannel]struct{})
+	}
+	c.live[dc] = struct{}{}
+}
+
+// createWaiting makes the channels that were waiting for the association.
+func (c *composite) createWaiting(now time.Time) {
+	waiting := c.waiting
+	c.waiting = nil
+	for _, dc := range waiting {
+		if err := c.createChannel(now, dc); err != nil {
+			c.sink.channelRefused(dc, err)
+		}
+	}
+}
+
+// dataChannels returns all channels that are not closed.
+func (c *composite) dataChannels() []*DataChannel {
+	channels := append([]*DataChannel(nil), c.waiting...)
+	for dc := range c.live {
+		channels = append(channels, dc)
+	}
+	return channels
+}
+
+func (c *composite) sendMessage(now time.Time, dc *DataChannel, data []byte, isString bool) error {
+	if dc.handle == nil {
+		return &InvalidStateError{Err: ErrDataChannelNotOpen}
+	}
+	return fromSCTP(c.channels.Send(now, dc.handle, data, isString))
+}
+
+func (c *composite) bufferedAmount(dc *DataChannel) int {
+	if dc.handle == nil {
+		return 0
+	}
+	return c.channels.BufferedAmount(dc.handle)
+}
+
+func (c *composite) setLowThreshold(dc *DataChannel, n int) {
+	dc.handleThreshold = n
+	if dc.handle != nil {
+		c.channels.SetBufferedAmountLowThreshold(dc.handle, n)
+	}
+}
+
+// closeChannel begins the close handshake; a channel that still waits for an association is closed at once.
+func (c *composite) closeChannel(now time.Time, dc *DataChannel) {
+	if dc.handle != nil {
+		c.channels.Close(now, dc.handle)
+		return
+	}
+	for i, w := range c.waiting {
+		if w == dc {
+			c.waiting = append(c.waiting[:i], c.waiting[i+1:]...)
+			c.sink.channelRefused(dc, nil)
+			return
+		}
+	}
+}
+
+func (c *composite) releaseChannel(now time.Time, dc *DataChannel) {
+	if dc.handle != nil {
+		c.channels.Released(now, dc.handle)
+		delete(c.live, dc)
+	}
+}
+
+func (c *composite) giveCredit(now time.Time, n int) {
+	if c.channels != nil {
+		c.channels.Credit(now, n)
+	}
+}

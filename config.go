@@ -1,0 +1,281 @@
+package webrtc
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openparley/webrtc/internal/netio"
+)
+
+// A Configuration is W3C's RTCConfiguration: what a PeerConnection is told about its servers and policies. The zero
+// value is ready to use: no servers, every candidate, a certificate made on the spot.
+type Configuration struct {
+	// ICEServers are the STUN and TURN servers to gather candidates from.
+	ICEServers []ICEServer `json:"iceServers,omitempty"`
+	// ICETransportPolicy restricts which candidates are used. Zero: all.
+	ICETransportPolicy ICETransportPolicy `json:"iceTransportPolicy,omitempty"`
+	// BundlePolicy is accepted for compatibility: everything is always bundled on one transport.
+	BundlePolicy BundlePolicy `json:"bundlePolicy,omitempty"`
+	// RTCPMuxPolicy is accepted for compatibility: RTP and RTCP always share a port.
+	RTCPMuxPolicy RTCPMuxPolicy `json:"rtcpMuxPolicy,omitempty"`
+	// PeerIdentity must stay empty: identity assertions are not supported.
+	PeerIdentity string `json:"peerIdentity,omitempty"`
+	// Certificates authenticate this connection. The first one is used. Empty: an ECDSA P-256 certificate is made.
+	Certificates []Certificate `json:"-"`
+	// ICECandidatePoolSize must be between 0 and 255. Candidates are gathered at SetLocalDescription; a pool would only
+	// pay for connections that are made long before they are used.
+	ICECandidatePoolSize uint8 `json:"iceCandidatePoolSize,omitempty"`
+}
+
+// An ICEServer names a STUN or TURN server. W3C: RTCIceServer.
+type ICEServer struct {
+	// URLs are of the forms stun:host[:port] and turn:host[:port][?transport=udp|tcp], also stuns: and turns:
+	// (RFC 7064, RFC 7065).
+	URLs []string `json:"urls"`
+	// Username and Credential are for TURN.
+	Username   string `json:"username,omitempty"`
+	Credential string `json:"credential,omitempty"`
+}
+
+// Settings holds everything that W3C's Configuration does not know. The zero value works. Settings are validated and
+// copied by NewAPI, and never changed afterwards.
+type Settings struct {
+	// Logger receives what happens inside. Nil: nothing is logged. Addresses and credentials appear at debug level only.
+	Logger *slog.Logger
+
+	// SignalingLoop runs the callbacks of this API's connections. Nil: each connection has a goroutine of its own.
+	SignalingLoop SignalingLoop
+
+	// IncludeLoopback lets ICE use addresses of the loopback interface.
+	IncludeLoopback bool
+	// InterfaceFilter, if set, keeps the network interfaces that it returns true for.
+	InterfaceFilter func(name string) bool
+	// IPFilter, if set, keeps the local addresses that it returns true for.
+	IPFilter func(addr netip.Addr) bool
+	// UDPPortMin and UDPPortMax bound the local ports of host candidates. Both zero: any port.
+	UDPPortMin, UDPPortMax uint16
+
+	// ICEDisconnectedTimeout is how long a path may be silent before the connection counts as disconnected. Zero: 5 s.
+	ICEDisconnectedTimeout time.Duration
+	// ICEFailedTimeout is how long a connection stays disconnected before it has failed. Zero: 25 s.
+	ICEFailedTimeout time.Duration
+
+	// DTLSMinVersion and DTLSMaxVersion bound the protocol version. Zero: 1.2 and the newest that is built in.
+	DTLSMinVersion, DTLSMaxVersion DTLSVersion
+	// AnsweringDTLSRole is the role taken when the offer leaves the choice to us. Zero: client, as RFC 8842 recommends.
+	AnsweringDTLSRole DTLSRole
+	// SRTPProfiles lists the protection profiles in order of preference. Nil: AEAD_AES_128_GCM, AEAD_AES_256_GCM,
+	// AES128_CM_HMAC_SHA1_80.
+	SRTPProfiles []SRTPProfile
+
+	// Codecs lists the codecs to offer and accept, in order of preference. Nil: DefaultCodecs().
+	Codecs []RTPCodecParameters
+
+	// MaxMessageSize is the largest data channel message that is accepted from the peer, in bytes. Zero: 16 MiB.
+	MaxMessageSize int
+	// DataChannelSendBuffer is how many bytes all data channels of a connection may hold for sending before Send fails.
+	// Zero: 16 MiB.
+	DataChannelSendBuffer int
+	// TrackBuffer is how many packets a TrackRemote keeps for a reader that is late; the oldest are dropped and counted.
+	// Zero: 512.
+	TrackBuffer int
+
+	// KeyLog, if set, receives the DTLS secrets of every connection in the NSS key log format, for Wireshark. Whoever
+	// reads it can decrypt the traffic. Writes are made one line at a time, from any goroutine.
+	KeyLog io.Writer
+	// Trace, if set, is asked for each new connection; the writer that it returns receives the decrypted packets in the
+	// pcap format, which Wireshark reads. A nil writer turns the trace off for that connection. The writer must not
+	// block: it is called with the transport locked.
+	Trace func(pc *PeerConnection) io.Writer
+
+	// network is the network of tests. Nil: the system's.
+	network netio.Network
+	// rand is the randomness of tests. Nil: crypto/rand.
+	rand io.Reader
+}
+
+// SRTPProfile is a protection profile of RFC 5764 and RFC 7714, by its IANA number.
+type SRTPProfile uint16
+
+// The SRTP protection profiles that are built in.
+const (
+	SRTPAES128CMHMACSHA180 SRTPProfile = 0x0001
+	SRTPAEADAES128GCM      SRTPProfile = 0x0007
+	SRTPAEADAES256GCM      SRTPProfile = 0x0008
+)
+
+// DTLSVersion is a version of DTLS, as it stands on the wire.
+type DTLSVersion uint16
+
+// The versions of DTLS that are built in.
+const (
+	DTLS12 DTLSVersion = 0xfefd
+	DTLS13 DTLSVersion = 0xfefc
+)
+
+// An API makes PeerConnections that share Settings. It may be used by any number of goroutines.
+type API struct {
+	settings Settings
+	kinds    capabilities
+}
+
+// NewAPI validates the settings and copies them. Its errors are TypeError and RangeError.
+func NewAPI(s Settings) (*API, error) {
+	if (s.UDPPortMin == 0) != (s.UDPPortMax == 0) || s.UDPPortMin > s.UDPPortMax {
+		return nil, &RangeError{Err: fmt.Errorf("UDP ports %d to %d", s.UDPPortMin, s.UDPPortMax)}
+	}
+	if s.MaxMessageSize < 0 || s.DataChannelSendBuffer < 0 || s.TrackBuffer < 0 {
+		return nil, &RangeError{Err: fmt.Errorf("a size is negative")}
+	}
+	if s.ICEDisconnectedTimeout < 0 || s.ICEFailedTimeout < 0 {
+		return nil, &RangeError{Err: fmt.Errorf("a timeout is negative")}
+	}
+	for _, p := range s.SRTPProfiles {
+		if !slices.Contains(defaultSRTPProfiles, p) {
+			return nil, typeError("SRTP profile %#04x is not built in", uint16(p))
+		}
+	}
+	for _, v := range []DTLSVersion{s.DTLSMinVersion, s.DTLSMaxVersion} {
+		if v != 0 && v != DTLS12 && v != DTLS13 {
+			return nil, typeError("DTLS version %#04x is not built in", uint16(v))
+		}
+	}
+	if s.DTLSMinVersion == DTLS13 && s.DTLSMaxVersion == DTLS12 {
+		return nil, &RangeError{Err: fmt.Errorf("the least DTLS version is above the greatest")}
+	}
+	if s.Logger == nil {
+		s.Logger = slog.New(slog.DiscardHandler)
+	}
+	s.MaxMessageSize = orDefault(s.MaxMessageSize, 16<<20)
+	s.DataChannelSendBuffer = orDefault(s.DataChannelSendBuffer, 16<<20)
+	s.TrackBuffer = orDefault(s.TrackBuffer, 512)
+	s.AnsweringDTLSRole = orDefault(s.AnsweringDTLSRole, DTLSRoleClient)
+	if s.SRTPProfiles == nil {
+		s.SRTPProfiles = defaultSRTPProfiles
+	}
+	s.SRTPProfiles = slices.Clone(s.SRTPProfiles)
+	if s.Codecs == nil {
+		s.Codecs = DefaultCodecs()
+	}
+	s.Codecs = slices.Clone(s.Codecs)
+	if s.network == nil {
+		s.network = netio.System
+	}
+	if s.rand == nil {
+		s.rand = rand.Reader
+	}
+	kinds, err := newCapabilities(s.Codecs)
+	if err != nil {
+		return nil, err
+	}
+	return &API{settings: s, kinds: kinds}, nil
+}
+
+var defaultSRTPProfiles = []SRTPProfile{SRTPAEADAES128GCM, SRTPAEADAES256GCM, SRTPAES128CMHMACSHA180}
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+// iceServerURL is one parsed URL of an ICEServer.
+type iceServerURL struct {
+	text   string
+	scheme string // stun, stuns, turn, turns
+	host   string
+	port   uint16
+	tcp    bool
+}
+
+// parseICEServerURL parses the forms of RFC 7064 and RFC 7065. Its error is a SyntaxError.
+func parseICEServerURL(text string) (iceServerURL, error) {
+	fail := func(why string) (iceServerURL, error) {
+		return iceServerURL{}, &SyntaxError{Err: fmt.Errorf("ICE server URL %q: %s", text, why)}
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return fail("does not parse")
+	}
+	s := iceServerURL{text: text, scheme: strings.ToLower(u.Scheme), port: 3478}
+	switch s.scheme {
+	case "stun", "turn":
+	case "stuns", "turns":
+		s.port, s.tcp = 5349, true
+	default:
+		return fail("unknown scheme")
+	}
+	if u.Opaque == "" {
+		return fail("no host")
+	}
+	// The part after the scheme is host[:port]; net/url parses that only behind "//".
+	hp, err := url.Parse("//" + u.Opaque)
+	if err != nil || hp.Hostname() == "" || hp.User != nil || hp.Path != "" {
+		return fail("no host")
+	}
+	s.host = hp.Hostname()
+	if p := hp.Port(); p != "" {
+		var n int
+		if _, err := fmt.Sscanf(p, "%d", &n); err != nil || n < 1 || n > 65535 {
+			return fail("bad port")
+		}
+		s.port = uint16(n)
+	}
+	switch q := u.RawQuery; {
+	case q == "":
+	case strings.HasPrefix(s.scheme, "stun"):
+		return fail("a STUN URL has no query")
+	case q == "transport=udp":
+		s.tcp = false
+	case q == "transport=tcp":
+		s.tcp = true
+	default:
+		return fail("unknown query")
+	}
+	return s, nil
+}
+
+// validate checks a Configuration as W3C's "set a configuration" does, and returns the parsed server URLs.
+func (c Configuration) validate() error {
+	if c.PeerIdentity != "" {
+		return &NotSupportedError{Err: fmt.Errorf("peer identity")}
+	}
+	for _, server := range c.ICEServers {
+		if len(server.URLs) == 0 {
+			return &SyntaxError{Err: fmt.Errorf("an ICE server without URLs")}
+		}
+		for _, text := range server.URLs {
+			u, err := parseICEServerURL(text)
+			if err != nil {
+				return err
+			}
+			if strings.HasPrefix(u.scheme, "turn") && (server.Username == "" || server.Credential == "") {
+				return &InvalidAccessError{Err: fmt.Errorf("%s needs a username and a credential", text)}
+			}
+		}
+	}
+	for _, cert := range c.Certificates {
+		if cert.expired(time.Now()) {
+			return &InvalidAccessError{Err: fmt.Errorf("a certificate has expired")}
+		}
+	}
+	return nil
+}
+
+func (c Configuration) clone() Configuration {
+	c.ICEServers = slices.Clone(c.ICEServers)
+	for i := range c.ICEServers {
+		c.ICEServers[i].URLs = slices.Clone(c.ICEServers[i].URLs)
+	}
+	c.Certificates = slices.Clone(c.Certificates)
+	return c
+}

@@ -1,0 +1,630 @@
+package webrtc
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/openparley/webrtc/dtls"
+	"github.com/openparley/webrtc/ice"
+	"github.com/openparley/webrtc/sctp"
+	"github.com/openparley/webrtc/sctp/dcep"
+	"github.com/openparley/webrtc/sdp/jsep"
+)
+
+// A PeerConnection is a connection to one peer, for media and data. W3C: RTCPeerConnection.
+//
+// Its methods may be called from any goroutine, and within any handler. Handlers run one at a time, in the order of what
+// they report, on the connection's signaling goroutine (or on Settings.SignalingLoop), with no lock held; a handler that
+// takes long holds up the following ones, but never the network.
+type PeerConnection struct {
+	// Immutable after NewPeerConnection.
+	api         *API
+	life        *lifetime
+	events      *signaling
+	transport   *transport
+	certificate Certificate
+	firstLocal  ice.Parameters // the credentials of the first ICE generation
+	created     time.Time
+
+	ops operations
+
+	mu sync.Mutex
+	// Guarded by mu, which is held for short computations only.
+	config       Configuration
+	jsep         *jsep.Session
+	closed       bool
+	transceivers []*RTPTransceiver
+	streams      map[string]*MediaStream // the remote ones, by id
+	dataSection  bool                    // a data section was negotiated: pc.SCTP is not nil
+	counters     connectionCounters
+
+	// What the handlers have been told, and getters return.
+	signalingState   SignalingState
+	gatheringState   ICEGatheringState
+	iceState         ICEConnectionState
+	connectionState  PeerConnectionState
+	dtlsState        DTLSTransportState
+	sctpState        SCTPTransportState
+	iceRole          ICERole
+	selectedPair     *ICECandidatePair
+	transportMID     string
+	transportIndex   int
+	localUfrag       string // of the newest generation
+	gatheringBegun   bool   // a local description was set: firstLocal is in use
+	serversChanged   bool   // by SetConfiguration, for the next gathering
+	gatheringWaiters []chan struct{}
+
+	// needed and deferred are W3C's [[NegotiationNeeded]] and [[UpdateNegotiationNeededFlagOnEmptyChain]].
+	needed   bool
+	deferred bool
+
+	handlers handlers
+}
+
+// handlers are the user's. Guarded by pc.mu.
+type handlers struct {
+	negotiationNeeded        func()
+	iceCandidate             func(*ICECandidate)
+	iceCandidateError        func(ICECandidateError)
+	signalingStateChange     func(SignalingState)
+	iceConnectionStateChange func(ICEConnectionState)
+	iceGatheringStateChange  func(ICEGatheringState)
+	connectionStateChange    func(PeerConnectionState)
+	track                    func(*TrackRemote, *RTPReceiver)
+	trackEvent               func(TrackEvent)
+	dataChannel              func(*DataChannel)
+}
+
+// connectionCounters are W3C's RTCPeerConnectionStats.
+type connectionCounters struct {
+	dataChannelsOpened, dataChannelsClosed uint64
+}
+
+// NewPeerConnection makes a connection with default settings. See API.NewPeerConnection.
+func NewPeerConnection(c Configuration) (*PeerConnection, error) {
+	api, err := NewAPI(Settings{})
+	if err != nil {
+		return nil, err
+	}
+	return api.NewPeerConnection(c)
+}
+
+// NewPeerConnection makes a connection; nothing is sent before a description is set. Errors: SyntaxError and
+// InvalidAccessError (ICE servers, expired certificates), NotSupportedError (peer identity). Close it.
+func (api *API) NewPeerConnection(c Configuration) (*PeerConnection, error) {
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	c = c.clone()
+	pc := &PeerConnection{
+		api: api, config: c, created: time.Now(), life: newLifetime(), streams: make(map[string]*MediaStream),
+	}
+	if len(c.Certificates) > 0 {
+		pc.certificate = c.Certificates[0]
+	} else {
+		cert, err := GenerateCertificate(nil)
+		if err != nil {
+			return nil, err
+		}
+		pc.certificate = *cert
+		pc.config.Certificates = []Certificate{*cert}
+	}
+	var err error
+	if pc.jsep, err = jsep.New(pc.jsepConfig()); err != nil {
+		return nil, &OperationError{Err: err}
+	}
+	if pc.firstLocal, err = ice.GenerateParameters(api.settings.rand); err != nil {
+		return nil, &OperationError{Err: err}
+	}
+	if pc.transport, err = newTransport(pc.compositeConfig(), &api.settings, pc.life, pc); err != nil {
+		return nil, &OperationError{Err: err}
+	}
+	pc.localUfrag = pc.firstLocal.Ufrag
+	if api.settings.Trace != nil {
+		if w := api.settings.Trace(pc); w != nil {
+			pc.transport.engine.trace = newPacketTrace(w)
+		}
+	}
+	pc.events = newSignaling(api.settings.SignalingLoop, pc.life)
+	return pc, nil
+}
+
+func (pc *PeerConnection) jsepConfig() jsep.Config {
+	s := &pc.api.settings
+	return jsep.Config{
+		Capabilities: pc.api.kinds.jsep, Rand: s.rand, BundlePolicy: jsepBundlePolicy(pc.config.BundlePolicy),
+		MaxMessageSize: uint64(s.MaxMessageSize),
+	}
+}
+
+func (pc *PeerConnection) compositeConfig() compositeConfig {
+	s := &pc.api.settings
+	cfg := compositeConfig{
+		ice: ice.Config{
+			Local: pc.firstLocal, Servers: iceServers(pc.config.ICEServers), Rand: s.rand,
+			DisconnectedAfter: s.ICEDisconnectedTimeout,
+		},
+		certificate: dtls.Certificate{Chain: [][]byte{pc.certificate.cert.Raw}, PrivateKey: pc.certificate.key},
+		minDTLS:     dtls.Version(s.DTLSMinVersion), maxDTLS: dtls.Version(s.DTLSMaxVersion),
+		rand: s.rand, keyLog: s.KeyLog, logger: s.Logger,
+		maxMessageSize: s.MaxMessageSize, sendBuffer: s.DataChannelSendBuffer, trackBuffer: s.TrackBuffer,
+	}
+	if pc.config.ICETransportPolicy == ICETransportPolicyRelay {
+		cfg.ice.Policy = ice.PolicyRelay
+	}
+	for _, p := range s.SRTPProfiles {
+		cfg.profiles = append(cfg.profiles, dtls.SRTPProfile(p))
+	}
+	return cfg
+}
+
+// iceServers translates the parsed URLs; those for which there is no client yet are left out.
+func iceServers(servers []ICEServer) (out []ice.Server) {
+	for _, server := range servers {
+		for _, text := range server.URLs {
+			if u, err := parseICEServerURL(text); err == nil && u.scheme == "stun" {
+				out = append(out, ice.Server{Kind: ice.ServerSTUN, URL: text, Host: u.host, Port: u.port})
+			}
+		}
+	}
+	return out
+}
+
+func jsepBundlePolicy(p BundlePolicy) jsep.BundlePolicy {
+	switch p {
+	case BundlePolicyMaxCompat:
+		return jsep.BundleMaxCompat
+	case BundlePolicyMaxBundle:
+		return jsep.BundleMaxBundle
+	case BundlePolicyBalanced:
+	}
+	return jsep.BundleBalanced
+}
+
+// The setters of handlers. A nil handler takes the handler away. They may be called at any time; a change counts for the
+// events that have not been delivered yet.
+
+// OnNegotiationNeeded sets the handler that should make an offer.
+func (pc *PeerConnection) OnNegotiationNeeded(f func()) {
+	setHandler(&pc.mu, &pc.handlers.negotiationNeeded, f)
+}
+
+// OnICECandidate sets the handler for local candidates; nil is the last one of a generation.
+func (pc *PeerConnection) OnICECandidate(f func(candidate *ICECandidate)) {
+	setHandler(&pc.mu, &pc.handlers.iceCandidate, f)
+}
+
+// OnICECandidateError sets the handler for failures of gathering, such as a STUN server that does not answer.
+func (pc *PeerConnection) OnICECandidateError(f func(ICECandidateError)) {
+	setHandler(&pc.mu, &pc.handlers.iceCandidateError, f)
+}
+
+// OnSignalingStateChange sets the handler for the signaling state.
+func (pc *PeerConnection) OnSignalingStateChange(f func(SignalingState)) {
+	setHandler(&pc.mu, &pc.handlers.signalingStateChange, f)
+}
+
+// OnICEConnectionStateChange sets the handler for the state of ICE.
+func (pc *PeerConnection) OnICEConnectionStateChange(f func(ICEConnectionState)) {
+	setHandler(&pc.mu, &pc.handlers.iceConnectionStateChange, f)
+}
+
+// OnICEGatheringStateChange sets the handler for the gathering state.
+func (pc *PeerConnection) OnICEGatheringStateChange(f func(ICEGatheringState)) {
+	setHandler(&pc.mu, &pc.handlers.iceGatheringStateChange, f)
+}
+
+// OnConnectionStateChange sets the handler for the sum of ICE's and DTLS's states.
+func (pc *PeerConnection) OnConnectionStateChange(f func(PeerConnectionState)) {
+	setHandler(&pc.mu, &pc.handlers.connectionStateChange, f)
+}
+
+// OnTrack sets the handler for tracks that the peer begins to send. It is called when the remote description is set, as
+// W3C has it, before the first packet has come; see OnTrackEvent for the streams.
+func (pc *PeerConnection) OnTrack(f func(track *TrackRemote, receiver *RTPReceiver)) {
+	setHandler(&pc.mu, &pc.handlers.track, f)
+}
+
+// OnTrackEvent sets a handler like OnTrack's that gets W3C's whole RTCTrackEvent.
+func (pc *PeerConnection) OnTrackEvent(f func(TrackEvent)) {
+	setHandler(&pc.mu, &pc.handlers.trackEvent, f)
+}
+
+// OnDataChannel sets the handler for channels that the peer opens. Set the channel's own handlers inside it: they miss
+// nothing.
+func (pc *PeerConnection) OnDataChannel(f func(*DataChannel)) {
+	setHandler(&pc.mu, &pc.handlers.dataChannel, f)
+}
+
+// get reads one value under a lock.
+func get[T any](mu *sync.Mutex, v *T) T {
+	mu.Lock()
+	defer mu.Unlock()
+	return *v
+}
+
+// SignalingState returns where the exchange of descriptions is.
+func (pc *PeerConnection) SignalingState() SignalingState { return get(&pc.mu, &pc.signalingState) }
+
+// ICEGatheringState returns how far gathering is.
+func (pc *PeerConnection) ICEGatheringState() ICEGatheringState {
+	return get(&pc.mu, &pc.gatheringState)
+}
+
+// ICEConnectionState returns the state of ICE.
+func (pc *PeerConnection) ICEConnectionState() ICEConnectionState {
+	return get(&pc.mu, &pc.iceState)
+}
+
+// ConnectionState returns the sum of ICE's and DTLS's states.
+func (pc *PeerConnection) ConnectionState() PeerConnectionState {
+	return get(&pc.mu, &pc.connectionState)
+}
+
+// GetConfiguration returns a copy of the configuration; the certificate that was made on the spot is in it.
+func (pc *PeerConnection) GetConfiguration() Configuration {
+	pc.mu.Lock()
+	defer pc.mu.Unlock()
+	return pc.config.clone()
+}
+
+// SetConfiguration replaces the servers and policies for the next gathering. Certificates and the candidate pool cannot
+// be changed (InvalidModificationError).
+func (pc *PeerConnection) SetConfiguration(c Configuration) error {
+	if err := c.validate(); err != nil {
+		return err
+	}
+	pc.mu.Lock()
+	defer pc.mu.Unlock()
+	if pc.closed {
+		return errClosed()
+	}
+	sameCertificates := len(c.Certificates) == 0 ||
+		slices.EqualFunc(c.Certificates, pc.config.Certificates, Certificate.Equals)
+	if !sameCertificates || c.BundlePolicy != pc.config.BundlePolicy || c.RTCPMuxPolicy != pc.config.RTCPMuxPolicy {
+		return &InvalidModificationError{Err: errFixed}
+	}
+	certificates := pc.config.Certificates
+	pc.config = c.clone()
+	pc.config.Certificates = certificates
+	pc.serversChanged = true
+	return nil
+}
+
+// GetTransceivers returns the transceivers in the order in which they were made.
+func (pc *PeerConnection) GetTransceivers() []*RTPTransceiver {
+	pc.mu.Lock()
+	defer pc.mu.Unlock()
+	return slices.Clone(pc.transceivers)
+}
+
+// GetSenders returns the senders of the transceivers that are not stopped.
+func (pc *PeerConnection) GetSenders() (senders []*RTPSender) {
+	pc.mu.Lock()
+	defer pc.mu.Unlock()
+	for _, t := range pc.transceivers {
+		if !t.state.Stopped {
+			senders = append(senders, t.sender)
+		}
+	}
+	return senders
+}
+
+// GetReceivers returns the receivers of the transceivers that are not stopped.
+func (pc *PeerConnection) GetReceivers() (receivers []*RTPReceiver) {
+	pc.mu.Lock()
+	defer pc.mu.Unlock()
+	for _, t := range pc.transceivers {
+		if !t.state.Stopped {
+			receivers = append(receivers, t.receiver)
+		}
+	}
+	return receivers
+}
+
+// Flush sends at once what Send, WriteRTP and WriteSample have left to be bundled; without it, that takes a millisecond at
+// most.
+func (pc *PeerConnection) Flush() {
+	if now, ok := pc.transport.enter(); ok {
+		pc.transport.exit(now)
+	}
+}
+
+// Post runs f on the signaling goroutine, after the events that were posted before. After Close it does nothing.
+func (pc *PeerConnection) Post(f func()) {
+	if f != nil {
+		pc.events.post(event{run: func() { call0(pc.events, f) }})
+	}
+}
+
+// Done is closed after Close, when the last handler has returned and every goroutine of the connection is gone.
+func (pc *PeerConnection) Done() <-chan struct{} { return pc.life.done }
+
+// Close ends the connection. The peer is told, once. It fires no events, does not wait for handlers and may be called in
+// one; when it returns, no handler is started any more and blocked calls return. It is idempotent and never fails.
+// [close]
+//
+// [close]: https://www.w3.org/TR/webrtc/#dom-rtcpeerconnection-close
+func (pc *PeerConnection) Close() error {
+	pc.mu.Lock()
+	if pc.closed {
+		pc.mu.Unlock()
+		return nil
+	}
+	pc.closed = true
+	pc.jsep.Close()
+	pc.signalingState, pc.iceState = SignalingStateClosed, ICEConnectionStateClosed
+	pc.connectionState = PeerConnectionStateClosed
+	pc.dtlsState, pc.sctpState = DTLSTransportStateClosed, SCTPTransportStateClosed
+	transceivers := pc.transceivers
+	pc.transceivers = nil
+	pc.wakeGatheringWaiters()
+	pc.mu.Unlock()
+
+	pc.events.close()
+	channels := pc.transport.close()
+	for _, dc := range channels {
+		dc.closeSilently()
+	}
+	for _, t := range transceivers {
+		t.closeSilently()
+	}
+	pc.life.end()
+	return nil
+}
+
+// wakeGatheringWaiters ends the waits for a complete gathering. pc.mu is held.
+func (pc *PeerConnection) wakeGatheringWaiters() {
+	for _, w := range pc.gatheringWaiters {
+		close(w)
+	}
+	pc.gatheringWaiters = nil
+}
+
+// task posts an event that changes what getters return: apply runs on the signaling goroutine with pc.mu held, and
+// returns what is to be called after it was released. This is W3C's "queue a task".
+func (pc *PeerConnection) task(apply func() (notify func())) {
+	pc.events.post(event{run: func() {
+		pc.mu.Lock()
+		if pc.closed {
+			pc.mu.Unlock()
+			return
+		}
+		notify := apply()
+		pc.mu.Unlock()
+		if notify != nil {
+			notify()
+		}
+	}})
+}
+
+// onICEState implements transportEvents.
+func (pc *PeerConnection) onICEState(s ice.State) {
+	pc.task(func() func() {
+		state := iceConnectionState(s)
+		if state == pc.iceState {
+			return nil
+		}
+		pc.iceState = state
+		onICE, onConnection, sum := pc.handlers.iceConnectionStateChange, pc.updateConnectionState(), pc.connectionState
+		return func() {
+			call(pc.events, onICE, state)
+			call(pc.events, onConnection, sum)
+		}
+	})
+}
+
+func iceConnectionState(s ice.State) ICEConnectionState {
+	switch s {
+	case ice.StateChecking:
+		return ICEConnectionStateChecking
+	case ice.StateConnected:
+		return ICEConnectionStateConnected
+	case ice.StateCompleted:
+		return ICEConnectionStateCompleted
+	case ice.StateDisconnected:
+		return ICEConnectionStateDisconnected
+	case ice.StateFailed:
+		return ICEConnectionStateFailed
+	case ice.StateClosed:
+		return ICEConnectionStateClosed
+	case ice.StateNew:
+	}
+	return ICEConnectionStateNew
+}
+
+// updateConnectionState computes the sum of the states and returns the handler if it changed. pc.mu is held.
+func (pc *PeerConnection) updateConnectionState() func(PeerConnectionState) {
+	sum := connectionState(pc.iceState, pc.dtlsState)
+	if sum == pc.connectionState {
+		return nil
+	}
+	pc.connectionState = sum
+	return pc.handlers.connectionStateChange
+}
+
+// connectionState follows https://www.w3.org/TR/webrtc/#dom-rtcpeerconnectionstate for the one transport there is.
+func connectionState(i ICEConnectionState, d DTLSTransportState) PeerConnectionState {
+	switch {
+	case i == ICEConnectionStateFailed || d == DTLSTransportStateFailed:
+		return PeerConnectionStateFailed
+	case i == ICEConnectionStateDisconnected:
+		return PeerConnectionStateDisconnected
+	case (i == ICEConnectionStateNew || i == ICEConnectionStateClosed) &&
+		(d == DTLSTransportStateNew || d == DTLSTransportStateClosed):
+		return PeerConnectionStateNew
+	case i == ICEConnectionStateNew || i == ICEConnectionStateChecking ||
+		d == DTLSTransportStateNew || d == DTLSTransportStateConnecting:
+		return PeerConnectionStateConnecting
+	}
+	return PeerConnectionStateConnected
+}
+
+// onDTLSState implements transportEvents.
+func (pc *PeerConnection) onDTLSState(s dtls.State, err error) {
+	if err != nil {
+		pc.api.settings.Logger.Warn("DTLS", "state", s.String(), "error", err)
+	}
+	pc.task(func() func() {
+		switch s {
+		case dtls.StateNew:
+			pc.dtlsState = DTLSTransportStateNew
+		case dtls.StateConnecting:
+			pc.dtlsState = DTLSTransportStateConnecting
+		case dtls.StateConnected:
+			pc.dtlsState = DTLSTransportStateConnected
+		case dtls.StateClosed:
+			pc.dtlsState = DTLSTransportStateClosed
+		case dtls.StateFailed:
+			pc.dtlsState = DTLSTransportStateFailed
+		}
+		onConnection, sum := pc.updateConnectionState(), pc.connectionState
+		return func() { call(pc.events, onConnection, sum) }
+	})
+}
+
+// onGatheringState implements transportEvents.
+func (pc *PeerConnection) onGatheringState(s ice.GatheringState) {
+	pc.task(func() func() {
+		state := ICEGatheringStateNew
+		switch s {
+		case ice.GatheringActive:
+			state = ICEGatheringStateGathering
+		case ice.GatheringComplete:
+			state = ICEGatheringStateComplete
+			pc.jsep.EndOfLocalCandidates(pc.localUfrag)
+			pc.wakeGatheringWaiters()
+		case ice.GatheringNew:
+		}
+		if state == pc.gatheringState {
+			return nil
+		}
+		pc.gatheringState = state
+		onState, onCandidate := pc.handlers.iceGatheringStateChange, pc.handlers.iceCandidate
+		return func() {
+			call(pc.events, onState, state)
+			if state == ICEGatheringStateComplete {
+				call(pc.events, onCandidate, nil)
+			}
+		}
+	})
+}
+
+// onCandidate implements transportEvents.
+func (pc *PeerConnection) onCandidate(c ice.Candidate) {
+	pc.task(func() func() {
+		candidate := newICECandidate(c)
+		pc.jsep.AddLocalCandidate(c.Ufrag, candidate.attribute())
+		candidate.SDPMid, candidate.SDPMLineIndex = pc.transportMID, uint16(pc.transportIndex)
+		handler := pc.handlers.iceCandidate
+		return func() { call(pc.events, handler, candidate) }
+	})
+}
+
+// onCandidateError implements transportEvents.
+func (pc *PeerConnection) onCandidateError(e ice.EventCandidateError) {
+	pc.task(func() func() {
+		handler := pc.handlers.iceCandidateError
+		report := ICECandidateError{URL: e.URL, ErrorCode: e.Code, ErrorText: e.Text}
+		if e.Local.IsValid() {
+			report.Address, report.Port = e.Local.Addr().String(), e.Local.Port()
+		}
+		return func() { call(pc.events, handler, report) }
+	})
+}
+
+// onSelectedPair implements transportEvents.
+func (pc *PeerConnection) onSelectedPair(e ice.EventSelectedPair) {
+	pc.task(func() func() {
+		pc.selectedPair = &ICECandidatePair{Local: newICECandidate(e.Local), Remote: newICECandidate(e.Remote)}
+		return nil
+	})
+}
+
+// onICERole implements transportEvents.
+func (pc *PeerConnection) onICERole(r ice.Role) {
+	pc.task(func() func() {
+		switch r {
+		case ice.RoleControlling:
+			pc.iceRole = ICERoleControlling
+		case ice.RoleControlled:
+			pc.iceRole = ICERoleControlled
+		case ice.RoleUnknown:
+			pc.iceRole = 0
+		}
+		return nil
+	})
+}
+
+// onChannelRefused implements transportEvents.
+func (pc *PeerConnection) onChannelRefused(dc *DataChannel, err error) {
+	pc.events.post(event{run: func() { dc.closedByTransport(err) }})
+}
+
+// onChannel implements transportEvents. It runs under transport.mu: it makes the object for a channel that the peer has
+// opened, so that the events which follow find it, and posts.
+func (pc *PeerConnection) onChannel(e dcep.Event) {
+	dc, _ := channelOf(e.Channel)
+	switch e.Kind {
+	case dcep.EventMessage:
+		pc.events.post(event{message: messageEvent{dc, e.Data, e.Charge, e.IsString}})
+	case dcep.EventChannel:
+		dc = newDataChannel(pc, e.Channel.Options())
+		pc.transport.engine.attach(dc, e.Channel)
+		id, _ := e.Channel.ID()
+		pc.events.post(event{run: func() { pc.channelFromPeer(dc, id, e.Charge) }})
+	case dcep.EventOpen:
+		id, _ := e.Channel.ID()
+		pc.events.post(event{run: func() { dc.opened(id, e.Charge) }})
+	case dcep.EventBufferedAmountLow:
+		pc.events.post(event{run: func() { call0(pc.events, get(&dc.mu, &dc.onBufferedAmountLow)) }})
+	case dcep.EventClosing:
+		pc.events.post(event{run: dc.closingByPeer})
+	case dcep.EventClosed:
+		pc.events.post(event{run: func() {
+			pc.mu.Lock()
+			pc.counters.dataChannelsClosed++
+			pc.mu.Unlock()
+			dc.closedByTransport(e.Err)
+		}})
+	case dcep.EventState:
+		pc.onSCTPState(e.State)
+	}
+}
+
+func (pc *PeerConnection) onSCTPState(s sctp.State) {
+	pc.task(func() func() {
+		switch s {
+		case sctp.StateNew, sctp.StateConnecting:
+			pc.sctpState = SCTPTransportStateConnecting
+		case sctp.StateConnected:
+			pc.sctpState = SCTPTransportStateConnected
+		case sctp.StateClosing, sctp.StateClosed:
+			pc.sctpState = SCTPTransportStateClosed
+		}
+		return nil
+	})
+}
+
+func channelOf(c *dcep.Channel) (*DataChannel, bool) {
+	if c == nil {
+		return nil, false
+	}
+	dc, ok := c.User.(*DataChannel)
+	return dc, ok
+}
+
+// channelFromPeer runs on the signaling goroutine. The channel is open already in OnDataChannel's handler, and OnOpen
+// follows it.
+func (pc *PeerConnection) channelFromPeer(dc *DataChannel, id uint16, charge int) {
+	dc.mu.Lock()
+	dc.id, dc.state = &id, DataChannelStateOpen
+	dc.mu.Unlock()
+	pc.mu.Lock()
+	pc.counters.dataChannelsOpened++
+	handler := pc.handlers.dataChannel
+	pc.mu.Unlock()
+	call(pc.events, handler, dc)
+	dc.opened(id, charge)
+}

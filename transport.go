@@ -1,0 +1,424 @@
+package webrtc
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/openparley/webrtc/dtls"
+	"github.com/openparley/webrtc/ice"
+	"github.com/openparley/webrtc/internal/netio"
+	"github.com/openparley/webrtc/sctp/dcep"
+)
+
+const (
+	// coalesce is how recent the last flush must be for an API call to leave its packets to the next one. A single call
+	// is sent at once; a loop of calls fills bursts.
+	coalesce = 200 * time.Microsecond
+	// coalesceLimit bounds how long a packet waits for company.
+	coalesceLimit = time.Millisecond
+	// coalesceBytes is what is enqueued when a burst is worth sending at once.
+	coalesceBytes = 48 << 10
+)
+
+// A transport drives a composite with sockets and a timer. The engines run in the goroutine that brings the work, under
+// mu: a socket's reader with a batch of packets, the timer, an API call. Nothing waits under mu.
+type transport struct {
+	// Immutable after newTransport.
+	network  netio.Network
+	settings *Settings
+	life     *lifetime
+	events   transportEvents
+	logger   *slog.Logger
+	cancel   context.CancelFunc
+	ctx      context.Context
+
+	mu       sync.Mutex
+	engine   *composite
+	sockets  map[ice.BaseID]netio.PacketConn
+	closed   bool
+	timer    *time.Timer
+	armed    time.Time // when the timer fires; zero: not armed
+	flushed  time.Time // the last flush
+	enqueued int       // bytes that API calls have left for the next flush
+	since    time.Time // when the first of them was left
+	answered bool      // nothing came in since the last flush of an API call
+	writers  []waitingWriter
+
+	// credit gathers the receive window that handlers have freed; the transport is entered when it is worth it.
+	credit atomic.Int64
+}
+
+// transportEvents is where a transport posts what its user must learn. It is called under transport.mu.
+type transportEvents interface {
+	onICEState(ice.State)
+	onGatheringState(ice.GatheringState)
+	onCandidate(ice.Candidate)
+	onCandidateError(ice.EventCandidateError)
+	onSelectedPair(ice.EventSelectedPair)
+	onICERole(ice.Role)
+	onDTLSState(dtls.State, error)
+	onChannel(dcep.Event)
+	onChannelRefused(*DataChannel, error)
+}
+
+// newTransport makes a transport and its engine; nothing runs before gather.
+func newTransport(cfg compositeConfig, settings *Settings, life *lifetime, events transportEvents) (*transport, error) {
+	t := &transport{
+		network: settings.network, settings: settings, life: life, events: events, logger: settings.Logger,
+		sockets: make(map[ice.BaseID]netio.PacketConn),
+	}
+	engine, err := newComposite(cfg, t)
+	if err != nil {
+		return nil, err
+	}
+	t.engine = engine
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	return t, nil
+}
+
+// enter locks the transport for an entry: now is the one clock reading of it. It reports false when the transport is
+// closed, and holds nothing then.
+func (t *transport) enter() (now time.Time, ok bool) {
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		return time.Time{}, false
+	}
+	return time.Now(), true
+}
+
+// exit ends an entry: pump, flush, arm the timer, unlock.
+func (t *transport) exit(now time.Time) {
+	t.engine.pump(now)
+	t.flush(now)
+	t.arm(now)
+	t.mu.Unlock()
+}
+
+// exitLazily ends an API call that has enqueued n bytes: it flushes unless a flush is so recent that more is likely to
+// follow. The first call after a packet came in is an answer, and does not wait.
+func (t *transport) exitLazily(now time.Time, n int) {
+	t.enqueued += n
+	if !t.answered || now.Sub(t.flushed) > coalesce || t.enqueued >= coalesceBytes {
+		t.answered = true
+		t.exit(now)
+		return
+	}
+	if t.since.IsZero() {
+		t.since = now
+		t.arm(now)
+	}
+	t.mu.Unlock()
+}
+
+// flush hands the outbox to the sockets. What they do not take stays there.
+func (t *transport) flush(now time.Time) {
+	t.flushed, t.enqueued, t.since = now, 0, time.Time{}
+	out := &t.engine.out
+	done := 0
+	for done < len(out.msgs) {
+		base := out.msgs[done].base
+		n := done + 1
+		for n < len(out.msgs) && out.msgs[n].base == base {
+			n++
+		}
+		taken := t.write(base, out.msgs[done:n])
+		done += taken
+		if done < n {
+			break
+		}
+	}
+	out.taken(done)
+	if len(t.writers) > 0 {
+		t.wakeWriters()
+	}
+}
+
+// write gives messages of one base to its socket, and returns how many it took. A socket that is gone takes all.
+func (t *transport) write(base ice.BaseID, msgs []message) int {
+	conn := t.sockets[base]
+	if conn == nil {
+		return len(msgs)
+	}
+	var batch [16]netio.Message
+	taken := 0
+	for taken < len(msgs) {
+		n := min(len(msgs)-taken, len(batch))
+		for i := range n {
+			batch[i] = msgs[taken+i].Message
+		}
+		sent, err := conn.WriteBatch(batch[:n])
+		var size *netio.SizeError
+		if errors.As(err, &size) {
+			t.engine.packetTooLarge(size.Remote, size.Size)
+		} else if err != nil && !errors.Is(err, net.ErrClosed) {
+			t.logger.Debug("write failed", "error", err)
+		}
+		if err != nil && sent == 0 && size == nil {
+			return len(msgs)
+		}
+		taken += sent
+		if sent < n {
+			if sent < len(batch) {
+				msgs[taken].Data = batch[sent].Data // a burst may have been taken in part
+			}
+			return taken
+		}
+	}
+	return taken
+}
+
+// arm sets the timer to the earliest deadline. A timer that fires early finds nothing to do and is set again, so that a
+// deadline that moves back with every packet costs nothing.
+func (t *transport) arm(now time.Time) {
+	d := t.engine.deadline()
+	if !t.since.IsZero() {
+		d = earliest(d, t.since.Add(coalesceLimit))
+	}
+	if len(t.engine.out.msgs) > 0 {
+		d = earliest(d, now.Add(coalesceLimit)) // a full socket: try again
+	}
+	if d.IsZero() || !t.armed.IsZero() && !d.Before(t.armed) {
+		return
+	}
+	t.armed = d
+	wait := max(d.Sub(now), 0)
+	if t.timer == nil {
+		t.timer = time.AfterFunc(wait, t.tick)
+		return
+	}
+	t.timer.Reset(wait)
+}
+
+// tick is the timer's entry. It runs in a goroutine of the runtime, which must be gone when Done is closed.
+func (t *transport) tick() {
+	if !t.life.enter() {
+		return
+	}
+	defer t.life.leave()
+	now, ok := t.enter()
+	if !ok {
+		return
+	}
+	t.armed = time.Time{}
+	t.engine.advance(now)
+	t.exit(now)
+}
+
+// read is a socket's reader: the only goroutine that a socket has.
+func (t *transport) read(base ice.BaseID, conn netio.PacketConn) {
+	var batch netio.Batch
+	defer batch.Release()
+	for conn.ReadBatch(&batch) == nil {
+		now, ok := t.enter()
+		if !ok {
+			return
+		}
+		t.answered = false
+		for i := range batch.Messages {
+			m := &batch.Messages[i]
+			for j := range m.Count() {
+				t.engine.handlePacket(now, base, m.Remote, m.At(j))
+			}
+		}
+		t.engine.endBatch(now)
+		t.flush(now)
+		t.arm(now)
+		t.mu.Unlock()
+	}
+}
+
+// close says goodbye, once, and closes the sockets. It does not wait for the goroutines: lifetime does.
+// It returns the data channels, which end with it.
+func (t *transport) close() []*DataChannel {
+	now, ok := t.enter()
+	if !ok {
+		return nil
+	}
+	channels := t.engine.dataChannels()
+	t.engine.close(now)
+	t.flush(now)
+	t.closed = true
+	sockets := t.sockets
+	t.sockets = nil
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+	t.engine.out.taken(len(t.engine.out.msgs))
+	t.mu.Unlock()
+	t.cancel()
+	for _, conn := range sockets {
+		_ = conn.Close()
+	}
+	return channels
+}
+
+// giveCredit returns receive window after a handler has consumed a message. The transport is entered when a good part of
+// the window is free again, not for each message.
+func (t *transport) giveCredit(n int) {
+	if n <= 0 || t.credit.Add(int64(n)) < creditBatch {
+		return
+	}
+	if now, ok := t.enter(); ok {
+		t.engine.giveCredit(now, int(t.credit.Swap(0)))
+		t.exit(now)
+	}
+}
+
+// creditBatch is half of SCTP's first receive window.
+const creditBatch = 512 << 10
+
+// awaitRoom returns a channel that is closed when dc has room for another message. mu is held.
+func (t *transport) awaitRoom(dc *DataChannel) <-chan struct{} {
+	room := make(chan struct{})
+	t.writers = append(t.writers, waitingWriter{dc, room})
+	return room
+}
+
+// wakeWriters lets those go on whose channel has room again, or is not open any more.
+func (t *transport) wakeWriters() {
+	waiting := t.writers[:0]
+	for _, w := range t.writers {
+		if t.engine.bufferedAmount(w.channel) <= sendContextLimit/2 {
+			close(w.room)
+			continue
+		}
+		waiting = append(waiting, w)
+	}
+	clear(t.writers[len(waiting):])
+	t.writers = waiting
+}
+
+// waitingWriter is a call that waits for a data channel's queue to shrink.
+type waitingWriter struct {
+	channel *DataChannel
+	room    chan struct{}
+}
+
+// iceEvent implements compositeSink: states go to the user, requests to short goroutines.
+func (t *transport) iceEvent(e ice.Event) {
+	switch e := e.(type) {
+	case ice.EventState:
+		t.events.onICEState(e.State)
+	case ice.EventGatheringState:
+		t.events.onGatheringState(e.State)
+	case ice.EventCandidate:
+		t.events.onCandidate(e.Candidate)
+	case ice.EventCandidateError:
+		t.events.onCandidateError(e)
+	case ice.EventSelectedPair:
+		t.events.onSelectedPair(e)
+	case ice.EventRole:
+		t.events.onICERole(e.Role)
+	case ice.EventInterfaces:
+		t.life.spawn("interfaces", func() { t.listInterfaces(e) })
+	case ice.EventBind:
+		t.life.spawn("bind", func() { t.bind(e) })
+	case ice.EventResolve:
+		t.life.spawn("resolve", func() { t.resolve(e) })
+	case ice.EventUnbind:
+		if conn := t.sockets[e.Base]; conn != nil {
+			delete(t.sockets, e.Base)
+			t.life.spawn("unbind", func() { _ = conn.Close() })
+		}
+	}
+}
+
+// dtlsEvent implements compositeSink.
+func (t *transport) dtlsEvent(s dtls.State, err error) { t.events.onDTLSState(s, err) }
+
+// channelEvent implements compositeSink.
+func (t *transport) channelEvent(e dcep.Event) { t.events.onChannel(e) }
+
+// channelRefused implements compositeSink.
+func (t *transport) channelRefused(dc *DataChannel, err error) { t.events.onChannelRefused(dc, err) }
+
+// allocate implements compositeSink: a message is the user's to keep.
+func (t *transport) allocate(n int) []byte { return make([]byte, n) }
+
+// listInterfaces is outside work for ICE, in a goroutine of its own.
+func (t *transport) listInterfaces(e ice.EventInterfaces) {
+	interfaces, err := t.network.Interfaces()
+	var addrs []netip.Addr
+	for _, i := range interfaces {
+		if !i.Up || i.Loopback && !t.settings.IncludeLoopback ||
+			t.settings.InterfaceFilter != nil && !t.settings.InterfaceFilter(i.Name) {
+			continue
+		}
+		for _, prefix := range i.Addrs {
+			if addr := prefix.Addr(); t.usable(addr) {
+				addrs = append(addrs, addr)
+			}
+		}
+	}
+	if now, ok := t.enter(); ok {
+		t.engine.ice.HandleInterfacesResult(now, e.Gen, addrs, err)
+		t.exit(now)
+	}
+}
+
+// usable keeps what RFC 8445, section 5.1.1.1, wants as host candidates: no link-local IPv6 addresses (browsers leave
+// them out too: they need a zone that the peer does not know), nothing unspecified or multicast.
+func (t *transport) usable(addr netip.Addr) bool {
+	if !addr.IsValid() || addr.IsUnspecified() || addr.IsMulticast() || addr.Is4In6() ||
+		addr.Is6() && addr.IsLinkLocalUnicast() {
+		return false
+	}
+	return t.settings.IPFilter == nil || t.settings.IPFilter(addr)
+}
+
+// bind is outside work for ICE, in a goroutine of its own.
+func (t *transport) bind(e ice.EventBind) {
+	conn, err := t.listen(e.Addr)
+	var local netip.AddrPort
+	if err == nil {
+		local = conn.LocalAddr()
+	}
+	now, ok := t.enter()
+	if !ok {
+		if conn != nil {
+			_ = conn.Close()
+		}
+		return
+	}
+	if err == nil {
+		t.sockets[e.Base] = conn
+		t.life.spawn("reader", func() { t.read(e.Base, conn) })
+	}
+	t.engine.ice.HandleBindResult(now, e.Gen, e.Base, local, err)
+	t.exit(now)
+}
+
+// listen opens a socket, within the range of ports if there is one.
+func (t *transport) listen(addr netip.AddrPort) (netio.PacketConn, error) {
+	low, high := t.settings.UDPPortMin, t.settings.UDPPortMax
+	if low == 0 || addr.Port() != 0 {
+		return t.network.ListenUDP(addr)
+	}
+	count := int(high) - int(low) + 1
+	first := int(randomUint16()) % count
+	var failed error
+	for i := range count {
+		conn, err := t.network.ListenUDP(netip.AddrPortFrom(addr.Addr(), low+uint16((first+i)%count)))
+		if err == nil {
+			return conn, nil
+		}
+		failed = err
+	}
+	return nil, failed
+}
+
+// resolve is outside work for ICE, in a goroutine of its own.
+func (t *transport) resolve(e ice.EventResolve) {
+	addrs, err := t.network.Resolve(t.ctx, e.Host)
+	if now, ok := t.enter(); ok {
+		t.engine.ice.HandleResolveResult(now, e.Gen, e.ID, addrs, err)
+		t.exit(now)
+	}
+}

@@ -227,7 +227,7 @@ func (f *far) handle(q farMessage) (reply farMessage, err error) {
 	case q.Publish != "":
 		err = f.publisher.accept(q.Publish)
 	case q.Start > 0:
-		go pace(f.track, forwardRate, q.Start, q.Start, &f.sent, nil)
+		go pace(f.track, forwardRate, q.Start, &f.sent, nil)
 	case q.Count:
 		reply.Received = f.received.messages.Load()
 	}

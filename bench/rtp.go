@@ -44,8 +44,10 @@ func (p *packets) next() *rtp.Packet {
 	return &p.packet
 }
 
-// runSendRecv sends RTP from one peer to the other at a fixed rate, packet by packet, as a pacer does, and reads it
-// there.
+// runSendRecv sends RTP from one peer to the other at a fixed rate, frame by frame, and reads it there.
+//
+// Not packet by packet: 20,000 sleeps a second would cost as much as a library does. Not as fast as it goes: that would
+// measure how well the two peers take turns on the machine's cores, and what is dropped.
 func runSendRecv(st stack, e env) (map[string]float64, error) {
 	p, err := newPair(st)
 	if err != nil {
@@ -66,7 +68,7 @@ func runSendRecv(st stack, e env) (map[string]float64, error) {
 	}
 	stop := make(chan struct{})
 	defer close(stop)
-	go pace(local, rtpRate, 1, rtpFrame, &sent, stop)
+	go pace(local, rtpRate, rtpFrame, &sent, stop)
 	if err := received.first(); err != nil {
 		return nil, err
 	}
@@ -104,11 +106,12 @@ func (m *meter) first() error {
 	return nil
 }
 
-// pace writes rate packets a second, in bursts, until stop; every frame packets there is a marker bit.
-func pace(t track, rate, burst, frame int, sent *meter, stop <-chan struct{}) {
+// pace writes rate packets a second, frame by frame, until stop. Packets are written one by one; the last of a frame has
+// the marker bit.
+func pace(t track, rate, frame int, sent *meter, stop <-chan struct{}) {
 	lockSleeper()
 	p := newPackets(frame)
-	interval := time.Duration(burst) * time.Second / time.Duration(rate)
+	interval := time.Duration(frame) * time.Second / time.Duration(rate)
 	for due := time.Now(); ; due = due.Add(interval) {
 		if wait := time.Until(due); wait > 0 {
 			preciseSleep(wait)
@@ -118,7 +121,7 @@ func pace(t track, rate, burst, frame int, sent *meter, stop <-chan struct{}) {
 			return
 		default:
 		}
-		for range burst {
+		for range frame {
 			if err := t.WriteRTP(p.next()); err != nil {
 				fmt.Fprintln(os.Stderr, "write:", err)
 				return

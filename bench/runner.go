@@ -159,11 +159,13 @@ func (r *series) run(s scenario, name string, seed uint64) error {
 	return rel.checkSize(s.name, name)
 }
 
-// checkSizes runs the scenario once more, briefly, through a relay that does nothing but look.
+// checkSizes runs the scenario once more, briefly, through a relay that does nothing but look. What could not be looked
+// at does not count.
 func checkSizes(s scenario, results map[string]*series) error {
 	var all error
-	for name, r := range results {
-		if r.failed {
+	for _, name := range []string{ours, theirs} {
+		r := results[name]
+		if r == nil || r.failed {
 			continue
 		}
 		rel, err := startRelay(impairment{}, 0)
@@ -172,7 +174,8 @@ func checkSizes(s scenario, results map[string]*series) error {
 		}
 		_, err = runChildProcess([]string{"-child", s.name, "-stack", name, "-short", "-wire", rel.wire().String()})
 		if err != nil {
-			fmt.Fprintf(os.Stderr, "%s: %s: through the relay: %v\n", s.name, name, err)
+			fmt.Fprintf(os.Stderr, "%s: %s: size of datagrams: %v\n", s.name, name, err)
+			r.failed = true
 		}
 		all = errors.Join(all, rel.checkSize(s.name, name))
 		rel.stop()
@@ -181,11 +184,8 @@ func checkSizes(s scenario, results map[string]*series) error {
 }
 
 func (r *relay) checkSize(scenario, name string) error {
-	switch {
-	case r.passed.Load() == 0:
-		return fmt.Errorf("%s: %s: nothing came through the relay", scenario, name)
-	case r.largestIP() > maxDatagram:
-		return fmt.Errorf("%s: %s: %w: %d bytes", scenario, name, errOversize, r.largestIP())
+	if n := r.largestIP(); n > maxDatagram {
+		return fmt.Errorf("%s: %s: %w: %d bytes", scenario, name, errOversize, n)
 	}
 	return nil
 }

@@ -139,9 +139,12 @@ func (m *meter) measure(warm, window time.Duration) (sample, error) {
 		now := time.Now()
 		if n := m.messages.Load(); n != last {
 			last, lastAt = n, now
-		} else if now.Sub(lastAt) >= min(stallTime, window/2) {
+		} else if now.Sub(lastAt) >= stallTime {
 			return sample{}, fmt.Errorf("%w after %d messages", errStalled, last)
 		}
+	}
+	if m.messages.Load() == messages {
+		return sample{}, fmt.Errorf("%w after %d messages", errStalled, messages)
 	}
 	return sample{
 		bytes:    m.bytes.Load() - bytes,

@@ -23,8 +23,8 @@ var (
 	ErrTooOld = errors.New("srtp: packet older than the replay window")
 	// ErrNotEncrypted says that an SRTCP packet has no E bit although encryption was negotiated.
 	ErrNotEncrypted = errors.New("srtp: unencrypted SRTCP refused")
-	// ErrReused says that a packet to be sent has the index of one that was already sealed with an AEAD profile: the
-	// nonce would repeat, which gives the authentication key away.
+	// ErrReused says that a packet to be sent has the index of a different one that was already sealed with an AEAD
+	// profile: the nonce would repeat, which gives the authentication key away.
 	ErrReused = errors.New("srtp: sequence number reused with an AEAD profile")
 	// ErrTooManySources says that the table of local SSRCs is full.
 	ErrTooManySources = errors.New("srtp: too many local sources")

@@ -5,9 +5,8 @@ import "encoding/binary"
 // ProtectRTP encrypts and authenticates one RTP packet and appends it to dst; it grows by Profile.RTPOverhead bytes.
 //
 // The rollover counter follows the sequence numbers of the packet's SSRC (RFC 3711 §3.3.1), which should begin below
-// 32768. With an AEAD profile every index is sealed once: a second packet with the same sequence number is refused with
-// ErrReused (send retransmissions as RFC 4588 says, or repeat the protected bytes); with AES128_CM_HMAC_SHA1_80 the
-// same packet gives the same bytes again.
+// 32768. The same packet again, a retransmission, gives the same bytes again. With an AEAD profile another packet with a
+// sequence number of the last 1024 is refused with ErrReused, and an older one with ErrTooOld: they would repeat a nonce.
 //
 // Errors: ErrTooShort, ErrTooLong, ErrMalformed, ErrReused, ErrTooOld, ErrTooManySources, ErrKeyExhausted.
 func (s *Session) ProtectRTP(dst, pkt []byte) ([]byte, error) {
@@ -24,17 +23,29 @@ func (s *Session) ProtectRTP(dst, pkt []byte) ([]byte, error) {
 	if err != nil {
 		return nil, s.refuse(err)
 	}
-	if s.sendWindow > 0 {
+	again := false
+	if s.aead {
 		switch snd.rtp.check(index) {
 		case ErrReplayed:
-			return nil, s.refuse(ErrReused)
+			again = true
 		case ErrTooOld:
 			return nil, s.refuse(ErrTooOld)
 		}
 	}
+	out := s.local.protectRTP(dst, pkt, head, ssrc, index)
+	if s.aead {
+		// Under one nonce, equal tags mean equal packets.
+		tag := binary.BigEndian.Uint64(out[len(out)-gcmTagSize:])
+		at := &snd.tags[index%sendWindow]
+		if again && *at != tag {
+			clear(out[len(dst):])
+			return nil, s.refuse(ErrReused)
+		}
+		*at = tag
+	}
 	snd.rtp.commit(index)
 	s.stats.RTPProtected++
-	return s.local.protectRTP(dst, pkt, head, ssrc, index), nil
+	return out, nil
 }
 
 // UnprotectRTP verifies and decrypts one SRTP packet and appends the RTP packet to dst. What an SSRC has sent is

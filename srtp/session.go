@@ -57,11 +57,11 @@ type Stats struct {
 // Not safe for concurrent use; driven by the transport that owns it.
 type Session struct {
 	// Immutable after New.
-	profile    Profile
-	local      transform
-	remote     transform
-	maxLocal   int
-	sendWindow int // 0: reuse of an index is harmless and not checked
+	profile  Profile
+	aead     bool // sealing two packets with one index would give the authentication key away
+	local    transform
+	remote   transform
+	maxLocal int
 
 	// Driven by the owner.
 	senders      map[uint32]*sender
@@ -75,7 +75,8 @@ type Session struct {
 type sender struct {
 	ssrc      uint32
 	rtp       window
-	rtcpIndex uint32 // of the next packet
+	tags      []uint64 // of the packets in the window, the first half of each tag; only with an AEAD profile
+	rtcpIndex uint32   // of the next packet
 }
 
 // transform is one direction's cryptography. Head is the length of what stays readable, including the header
@@ -95,6 +96,7 @@ const (
 	rtcpHeader    = 8
 	rtcpIndexSize = 4
 	encryptedBit  = 1 << 31
+	sendWindow    = 1024 // packets
 )
 
 // New makes a session. It fails with ErrProfile or ErrKeyLength.
@@ -119,9 +121,7 @@ func New(cfg Config) (*Session, error) {
 		received:     sourceTable{max: maxSources, words: windowWords(orDefault(cfg.ReplayWindow, 1024))},
 		receivedRTCP: sourceTable{max: maxSources, words: windowWords(orDefault(cfg.RTCPReplayWindow, 128))},
 	}
-	if cfg.Profile != ProfileAES128CMHMACSHA1_80 {
-		s.sendWindow = windowWords(1024)
-	}
+	s.aead = cfg.Profile != ProfileAES128CMHMACSHA1_80
 	return s, nil
 }
 
@@ -158,8 +158,9 @@ func (s *Session) senderFor(ssrc uint32) (*sender, error) {
 			s.senders = make(map[uint32]*sender)
 		}
 		snd = &sender{ssrc: ssrc}
-		if s.sendWindow > 0 {
-			snd.rtp.seen = make([]uint64, s.sendWindow)
+		if s.aead {
+			snd.rtp.seen = make([]uint64, windowWords(sendWindow))
+			snd.tags = make([]uint64, sendWindow)
 		}
 		s.senders[ssrc] = snd
 	}

@@ -218,7 +218,7 @@ func (c *Conn) setMaster(shared []byte) {
 // changeCipherSpec begins epoch 1 of the outgoing records.
 func (c *Conn) changeCipherSpec(p *protection) {
 	c.flight.add(c.write, nil)
-	c.write = &writeEpoch{epoch: 1, version: VersionDTLS12, prot: p}
+	c.setWriteEpoch(1, p)
 }
 
 // client12Finished ends the handshake. The server will send its flight again if it must, so ours is not kept.

@@ -38,14 +38,15 @@ type Conn struct {
 	stats         Stats
 
 	// Handshake.
-	hs     *handshake // nil when it is over
-	in     reassembler
-	again  reassembler // a server's: first ClientHellos after the first
-	flight flight
-	timer  retransmitTimer
-	acks   ackList
-	alert  alertQueue
-	update keyUpdate
+	hs      *handshake // nil when it is over
+	sendSeq uint32
+	in      reassembler
+	again   reassembler // a server's: first ClientHellos after the first
+	flight  flight
+	timer   retransmitTimer
+	acks    ackList
+	alert   alertQueue
+	update  keyUpdate
 
 	// Agreed.
 	suite    *suite

@@ -3,6 +3,7 @@ package dtls
 import (
 	"crypto"
 	"crypto/subtle"
+	"slices"
 	"time"
 )
 
@@ -107,7 +108,6 @@ const (
 // handshake is what is forgotten once the connection stands.
 type handshake struct {
 	step       step
-	sendSeq    uint32
 	transcript transcript
 
 	clientRandom, serverRandom [32]byte
@@ -123,7 +123,10 @@ type handshake struct {
 	ecdh        *keyShare // DTLS 1.2: ours
 	peerPublic  []byte    // DTLS 1.2: the server's
 
-	peerAppTraffic []byte // DTLS 1.3: the secret of epoch 3, until it may be used
+	retried     bool   // DTLS 1.3: HelloRetryRequest was sent or answered
+	retrySuite  *suite // and what it named
+	retryGroup  Group  // 0: none
+	peerTraffic []byte // DTLS 1.3: the client's secret of epoch 2
 }
 
 // errUnexpected tells a message out of order. Two clients, or two servers, are told apart from mere confusion.
@@ -168,11 +171,11 @@ func (c *Conn) send(typ messageType, body []byte, err error) (message, error) {
 	if err != nil {
 		return message{}, fatal(AlertInternalError, "message of type %d: %w", typ, err)
 	}
-	if c.hs.sendSeq > maxMessageSeq {
+	if c.sendSeq > maxMessageSeq {
 		return message{}, fatal(AlertInternalError, "out of message numbers")
 	}
-	m := newMessage(typ, uint16(c.hs.sendSeq), body)
-	c.hs.sendSeq++
+	m := newMessage(typ, uint16(c.sendSeq), body)
+	c.sendSeq++
 	c.flight.add(c.write, m.raw)
 	return m, nil
 }
@@ -193,11 +196,18 @@ func (c *Conn) connected() {
 	c.hs = nil
 	c.again = reassembler{}
 	c.suspect = suspicion{}
+	// Nothing in the clear means anything from here on.
+	c.reads = slices.DeleteFunc(c.reads, func(r *readEpoch) bool { return r.prot == nil })
 	// What is in the queue was for keys that never came.
 	if !c.early.ready {
 		c.early.records = nil
 	}
 	c.setState(StateConnected, nil)
+}
+
+// setWriteEpoch begins a new epoch of the outgoing records.
+func (c *Conn) setWriteEpoch(epoch uint64, p *protection) {
+	c.write = &writeEpoch{epoch: epoch, version: VersionDTLS12, prot: p}
 }
 
 // setVersion is called once the version is agreed on.

@@ -171,9 +171,6 @@ func (l *link) pump() {
 			}
 			p.got = append(p.got, app)
 		}
-		if d := p.conn.Deadline(); !d.IsZero() && !d.After(l.now) {
-			l.t.Fatalf("%s: deadline %v is not after now", p.name, d.Sub(epoch0))
-		}
 	}
 }
 
@@ -217,6 +214,9 @@ func (l *link) step(until time.Time) bool {
 	for _, p := range l.peers {
 		if due(l.now, p.conn.Deadline()) {
 			p.conn.Advance(l.now)
+		}
+		if d := p.conn.Deadline(); !d.IsZero() && !d.After(l.now) {
+			l.t.Fatalf("%s: deadline %v is not after now", p.name, d.Sub(epoch0))
 		}
 	}
 	l.pump()

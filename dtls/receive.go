@@ -47,6 +47,7 @@ func (c *Conn) Open(now time.Time, pkt []byte) (app, rest []byte, err error) {
 	if c.early.ready {
 		c.openEarly(now)
 	}
+	c.updateIfWorn(now)
 	return app, rest, err
 }
 
@@ -211,7 +212,7 @@ func (c *Conn) takeApplicationData(now time.Time, r *readEpoch, plain []byte) ([
 		}
 		return nil, ErrQueued
 	}
-	c.warnings = 0
+	c.warnings, c.update.received = 0, 0
 	c.stats.BytesIn += uint64(len(plain))
 	if len(plain) == 0 {
 		return nil, nil

@@ -75,6 +75,13 @@ func (c *Conn) takeHelloAgain(now time.Time, h fragmentHeader, body []byte) erro
 	if h.length > maxMessageLen {
 		return nil
 	}
+	if c.hs.repeats(h, body) {
+		// The beginning is enough to know that the client has not heard the request to come back.
+		if h.offset == 0 {
+			c.repeatRetry()
+		}
+		return nil
+	}
 	c.again.add(h, body, 0)
 	m, ok := c.again.peek()
 	if !ok {
@@ -89,25 +96,33 @@ func (c *Conn) takeHelloAgain(now time.Time, h fragmentHeader, body []byte) erro
 	if _, err := c.negotiate(ch); err != nil {
 		return nil
 	}
-	retry := c.hs.step == stepServerHelloAgain
 	if ch.random == c.hs.clientRandom {
-		if retry && !c.timer.running() && !c.flight.unsent() {
-			c.stats.Retransmissions++
-			c.flight.rewind()
-		}
 		return nil
 	}
 	// With cookies, a client that has shown one is not given up for one that has not; before that, starting over costs nothing.
-	if c.cfg.Cookies && !retry || !c.cfg.Cookies && c.stats.Restarts >= maxRestarts {
+	if c.cfg.Cookies && c.hs.step != stepServerHelloAgain || !c.cfg.Cookies && c.stats.Restarts >= maxRestarts {
 		return nil
 	}
 	return c.restart(now, m)
 }
 
+// repeats says whether a fragment is a part of the ClientHello that is being answered.
+func (hs *handshake) repeats(h fragmentHeader, body []byte) bool {
+	return len(hs.helloRaw) == messageHeaderLen+h.length && bytes.HasPrefix(hs.helloRaw[messageHeaderLen+h.offset:], body)
+}
+
+// repeatRetry sends HelloVerifyRequest or HelloRetryRequest again, unless a timer does.
+func (c *Conn) repeatRetry() {
+	if c.hs.step == stepServerHelloAgain && !c.timer.running() && !c.flight.unsent() {
+		c.stats.Retransmissions++
+		c.flight.rewind()
+	}
+}
+
 // restart forgets the handshake in progress for another ClientHello.
 func (c *Conn) restart(now time.Time, m message) error {
 	c.stats.Restarts++
-	c.hs = &handshake{step: stepServerHello}
+	c.hs, c.sendSeq = &handshake{step: stepServerHello}, 0
 	c.reads, c.write = c.reads[:1], c.plain
 	c.write.version = wireVersion10
 	c.version, c.suite, c.retried = 0, nil, false

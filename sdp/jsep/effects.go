@@ -30,14 +30,14 @@ type Effects struct {
 
 	// Transport of the BUNDLE group; nil while there is no section that needs one.
 	Transport *Transport
-	// Flows is the RTP table: one entry for each section that may send or receive RTP now.
+	// Flows is the RTP table: one entry for each live section, with what may be sent and received now.
 	Flows []Flow
 	// Data is the data channel section; nil while none is negotiated.
 	Data *Data
 
 	// NegotiationNeeded is CheckNegotiationNeeded after the call, when the state is stable.
 	NegotiationNeeded bool
-	// Candidates of a=candidate lines that did not parse are dropped and counted here.
+	// BadCandidates counts the a=candidate lines of the remote description that did not parse. They are ignored.
 	BadCandidates int
 }
 

@@ -38,7 +38,13 @@ type Transceiver struct {
 	// User is the caller's, untouched here.
 	User any
 
-	addedByTrack    bool
+	// addedByTrack: AddTrack made it (RFC 9429 §5.10 may associate it with a section of the other side).
+	addedByTrack bool
+	// trackAdded: AddTrack gave it a track once; rollback then keeps it.
+	trackAdded bool
+	// hasSent: CurrentDirection was sendrecv or sendonly once; AddTrack does not take it again.
+	hasSent bool
+	// createdByRemote: a remote offer that is not answered yet made it.
 	createdByRemote bool
 	// payloads are the codecs that this side offers or answered in the section, kept so that the numbers stay.
 	payloads []sdp.Codec
@@ -46,7 +52,7 @@ type Transceiver struct {
 
 // Sender is the sending half.
 type Sender struct {
-	// Track is the id of the attached track, empty without one. It is written to the a=msid line.
+	// Track is the id of the attached track, empty without one.
 	Track string
 	// Streams are the ids of the associated streams.
 	Streams []string
@@ -54,10 +60,10 @@ type Sender struct {
 	CNAME string
 	// Encodings has at least one element. With more, each has a RID.
 	Encodings []Encoding
-	// ever says that a track was attached by AddTrack once: the m= section is not taken for another one.
-	ever bool
-	// id stands in for Track on the a=msid line while there is no track.
+	// id stands for the track on the a=msid line: a track's id may not be a token of SDP, and it may be replaced.
 	id string
+	// announced: a description with id was applied.
+	announced bool
 }
 
 // Encoding is one RTP stream of a sender (an RTCRtpEncodingParameters).

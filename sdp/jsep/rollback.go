@@ -1,0 +1,60 @@
+package jsep
+
+import "github.com/openparley/webrtc/sdp"
+
+// rollback returns to the last stable state (RFC 9429 §4.1.10.2, webrtc-pc §4.4.1.5). What the application did meanwhile
+// (directions, tracks, preferences) stays; what the descriptions did is undone.
+func (c *change) rollback() error {
+	s := c.s
+	if st := s.st.signaling; st != StateHaveLocalOffer && st != StateHaveRemoteOffer {
+		return fail(NameInvalidState, "a rollback in state %s", st)
+	}
+	stable := s.st.stable
+	for _, t := range s.st.transceivers {
+		old, known := stable.values[t]
+		if !known {
+			c.rollbackNew(t)
+			continue
+		}
+		c.rollbackReceiver(t, old.FiredDirection, old.Receiver)
+		t.MID, t.Index, t.payloads = old.MID, old.Index, old.payloads
+		t.Sender.Encodings, t.hasSent = old.Sender.Encodings, old.hasSent
+		if !t.Stopped {
+			t.CurrentDirection, t.Receptive = old.CurrentDirection, old.Receptive
+		}
+	}
+	s.st.local, s.st.conn = stable.local, stable.conn
+	c.leaveNegotiation()
+	c.fx.RolledBack = true
+	return nil
+}
+
+// rollbackNew undoes a transceiver that came up since the last stable state: what the description made goes, unless the
+// application has given it a track; what the application made is only disassociated.
+func (c *change) rollbackNew(t *Transceiver) {
+	c.rollbackReceiver(t, "", Receiver{})
+	t.MID, t.Index, t.payloads = "", -1, nil
+	t.CurrentDirection, t.Receptive = "", false
+	switch {
+	case t.createdByRemote && !t.trackAdded:
+		c.stop(t)
+	case t.Stopping:
+		// No description tells the other side of it any more.
+		c.stop(t)
+	}
+	t.createdByRemote = false
+	if t.Stopped {
+		c.s.st.transceivers = without(c.s.st.transceivers, t)
+		c.fx.Removed = append(c.fx.Removed, t)
+	}
+}
+
+// rollbackReceiver puts back what the other side sends.
+func (c *change) rollbackReceiver(t *Transceiver, fired sdp.Direction, r Receiver) {
+	if !fired.Receives() {
+		c.endReceiving(t)
+	} else if joined := c.setStreams(t, r.Streams); joined || !t.FiredDirection.Receives() {
+		c.fx.TracksAdded = append(c.fx.TracksAdded, t)
+	}
+	t.FiredDirection, t.Receiver = fired, r
+}

@@ -53,7 +53,7 @@ func newConn(uc *net.UDPConn, bound netip.AddrPort) (*conn, error) {
 		c.local = bound.Addr()
 	}
 	c.wait.init()
-	return c, nil
+	return c, raw.Control(setDontFragment)
 }
 
 // LocalAddr implements PacketConn.

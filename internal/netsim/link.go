@@ -214,8 +214,8 @@ func (l *Link) full(t, wait int64, size int) bool {
 	return l.cfg.QueueBytes > 0 && l.backlog(t)+int64(size) > int64(l.cfg.QueueBytes)
 }
 
-// loss decides whether the wire loses a packet at t. The same number of draws is
-// made for each packet, whatever their results.
+// loss decides whether the wire loses a packet at t. Blackouts come last, so that
+// they leave the draws of the packets around them as they would be without.
 func (l *Link) loss(t int64) fate {
 	lost := l.chance(l.cfg.Loss)
 	if g := l.cfg.Burst; g != (GilbertElliott{}) {

@@ -32,11 +32,10 @@ type Network struct {
 	names    map[string][]netip.Addr
 	trace    func(Record)
 
-	events  eventHeap
-	seq     uint64
-	last    *packet   // what Next returned, to be recycled by the next call
-	free    []*packet // recycled packets
-	arrived uint64
+	events eventHeap
+	seq    uint64
+	last   *packet   // what Next returned, to be recycled by the next call
+	free   []*packet // recycled packets
 }
 
 // New returns a network without hosts, all of whose randomness comes from seed.
@@ -145,7 +144,6 @@ func (n *Network) Next(now time.Time) (Delivery, bool) {
 		e := n.events.pop()
 		if h := n.step(e); h != nil {
 			n.last = e.pkt
-			n.arrived++
 			n.record(e.at, e.pkt, h, fateDelivered)
 			return Delivery{Host: h, From: e.pkt.from, To: e.pkt.to, Data: e.pkt.data, ECN: e.pkt.ecn}, true
 		}
@@ -308,9 +306,17 @@ func (n *Network) recycle(p *packet) {
 	}
 }
 
-func poison(b []byte) {
+// nonsense is what recycled memory is overwritten with.
+var nonsense = func() (b [4096]byte) {
 	for i := range b {
 		b[i] = 0xDB
+	}
+	return b
+}()
+
+func poison(b []byte) {
+	for len(b) > 0 {
+		b = b[copy(b, nonsense[:]):]
 	}
 }
 

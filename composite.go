@@ -32,13 +32,14 @@ type composite struct {
 	channels *dcep.Channels
 	rtp      rtpPipe
 
-	dtlsState dtls.State
-	secure    securityInfo
-	started   bool // the DTLS client's first flight was asked for
-	iceState  ice.State
-	waiting   []*DataChannel // made before a data section was negotiated
-	live      map[*DataChannel]struct{}
-	closed    bool
+	dtlsState   dtls.State
+	secure      securityInfo
+	started     bool // the DTLS client's first flight was asked for
+	iceState    ice.State
+	waiting     []*DataChannel // made before a data section was negotiated
+	live        map[*DataChannel]struct{}
+	maxSendSize int // of the peer; zero: no limit
+	closed      bool
 
 	early earlyQueue
 	out   outbox
@@ -205,6 +206,7 @@ func (c *composite) makeDTLS(role dtls.Role, prints fingerprints) error {
 
 // makeSCTP makes the association and the channels over it; a second data section only moves the limits.
 func (c *composite) makeSCTP(now time.Time, d dataUpdate) error {
+	c.maxSendSize = d.maxMessageSize
 	if c.assoc != nil {
 		c.assoc.SetMaxSendSize(d.maxMessageSize)
 		return nil

@@ -64,7 +64,11 @@ func (c *composite) sendMessage(now time.Time, dc *DataChannel, data []byte, isS
 	if dc.handle == nil {
 		return &InvalidStateError{Err: ErrDataChannelNotOpen}
 	}
-	return fromSCTP(c.channels.Send(now, dc.handle, data, isString))
+	if err := c.channels.Send(now, dc.handle, data, isString); err != nil {
+		return fromSCTP(err)
+	}
+	dc.sent.count(len(data))
+	return nil
 }
 
 func (c *composite) bufferedAmount(dc *DataChannel) int {

@@ -80,6 +80,7 @@ type DataChannel struct {
 	// Guarded by transport.mu.
 	handle          *dcep.Channel
 	handleThreshold int
+	sent, received  messageCounter
 
 	mu           sync.Mutex // Like pc.mu: nothing waits under it, no user code runs under it.
 	state        DataChannelState

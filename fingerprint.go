@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/openparley/webrtc/dtls"
@@ -59,6 +60,7 @@ func certificateHash(algorithm string, der []byte) []byte {
 // securityInfo is what DTLS agreed on, for statistics.
 type securityInfo struct {
 	version, cipher, group, profile string
+	wireVersion                     string // four hexadecimal digits
 	role                            DTLSRole
 	peer                            [][]byte
 }
@@ -66,7 +68,7 @@ type securityInfo struct {
 func newSecurityInfo(s dtls.ConnectionState) securityInfo {
 	info := securityInfo{
 		version: s.Version.String(), cipher: s.CipherSuite.String(), group: s.Group.String(),
-		role: DTLSRoleClient, peer: s.PeerCertificates,
+		wireVersion: fmt.Sprintf("%04X", uint16(s.Version)), role: DTLSRoleClient, peer: s.PeerCertificates,
 	}
 	if s.SRTPProfile != 0 {
 		info.profile = s.SRTPProfile.String()

@@ -568,6 +568,7 @@ func (pc *PeerConnection) onChannel(e dcep.Event) {
 	dc, _ := channelOf(e.Channel)
 	switch e.Kind {
 	case dcep.EventMessage:
+		dc.received.count(len(e.Data))
 		pc.events.post(event{message: messageEvent{dc, e.Data, e.Charge, e.IsString}})
 	case dcep.EventChannel:
 		dc = newDataChannel(pc, e.Channel.Options())

@@ -121,6 +121,19 @@ func (a *Agent) setRole(role Role) {
 	for _, g := range a.generations() {
 		g.reprioritize(role)
 	}
+	// Requests of the old role are sent no more: coming late they would make the peer change its role back.
+	for _, t := range a.transactions {
+		if t.pair == nil || t.controlling == (role == RoleControlling) || t.cancelled || t.once() {
+			continue
+		}
+		t.cancel(a.cfg.MaxRequests)
+		if t.kind == kindCheck && t.pair.state == PairInProgress {
+			a.cur.trigger(t.pair)
+		}
+	}
+	if role == RoleControlling {
+		a.renominate()
+	}
 }
 
 // generations returns the living generations, the current one first.
@@ -147,9 +160,9 @@ func (a *Agent) run(now time.Time) {
 	a.expireTransactions(now)
 	a.runGathering(now)
 	a.nominate(now)
-	a.checkConsent(now)
 	a.pace(now)
-	a.updateRoute(now)
+	a.updateRoute()
+	a.checkConsent(now)
 	a.updateState(now)
 }
 

@@ -121,8 +121,8 @@ func (a *Agent) handleCheckResponse(now time.Time, t *transaction, b *base, remo
 		return
 	}
 	p.counters.response(now.Sub(t.first))
-	if t.kind == kindConsent {
-		p.refresh(now, a.cfg.ConsentTimeout)
+	if t.kind != kindCheck {
+		a.consented(now, t)
 		return
 	}
 	a.checkSucceeded(now, t, attrs)
@@ -210,6 +210,7 @@ func (a *Agent) checkSucceeded(now time.Time, t *transaction, attrs attributes) 
 	v.refresh(now, a.cfg.ConsentTimeout)
 	p.lastReceived = now
 	g.thaw(p)
+	a.dropTransactions(func(q *transaction) bool { return q.kind == kindProbe && q.pair == v })
 	a.cancelChecks(p)
 	if !p.nominate {
 		g.untrigger(p)

@@ -29,6 +29,7 @@ type pair struct {
 	lastNominate time.Time // controlled: the latest request with USE-CANDIDATE
 	consentUntil time.Time // RFC 7675 §5.1
 	nextConsent  time.Time // zero: the pair never carried packets
+	probeAt      time.Time // when an unanswered consent check makes us probe; zero: it is answered
 	lastReceived time.Time // the latest authenticated message
 
 	counters pairCounters

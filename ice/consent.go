@@ -8,6 +8,7 @@ import (
 func (p *pair) refresh(now time.Time, timeout time.Duration) {
 	p.consentUntil = now.Add(timeout)
 	p.lastReceived = now
+	p.probeAt = time.Time{}
 }
 
 // expireConsent ends the pairs whose consent is over: nothing is sent on them any more (RFC 7675 §5.1). It tells whether
@@ -49,27 +50,92 @@ func (a *Agent) revoke(g *generation, v *pair) {
 	}
 	a.dropTransactions(func(t *transaction) bool {
 		return t.pair != nil && t.pair.gen == g &&
-			((t.kind == kindConsent && t.pair == v) || (t.useCandidate && t.pair.produced == v))
+			(((t.kind == kindConsent || t.kind == kindProbe) && t.pair == v) || (t.useCandidate && t.pair.produced == v))
 	})
 }
 
-// checkConsent sends the consent check of the pair in use when its time has come: a binding request that is never sent
-// again, each after its own random time (RFC 7675 §5.1).
+// probeAfter is how long a consent check waits for its answer before the pair is probed.
+const probeAfter = time.Second
+
+// maintained returns the pairs whose consent is kept fresh: the one in use, and before the nomination the one that is to be
+// nominated or the best one, for the old pair of a restart may be the one in use. Each request is also another chance for a
+// peer whose own checks were lost.
+func (a *Agent) maintained() (list [2]*pair) {
+	if p := a.routePair; p != nil && p.valid {
+		list[0] = p
+	}
+	next := a.cur.nominating
+	switch {
+	case next != nil && next.isValid():
+		list[1] = next.produced
+	case a.cur.selected == nil:
+		list[1] = a.cur.bestValid()
+	}
+	if list[1] == list[0] {
+		list[1] = nil
+	}
+	return list
+}
+
+// checkConsent sends the consent checks whose time has come: binding requests that are never sent again, each after its own
+// random time (RFC 7675 §5.1). One that stays unanswered may have been lost, or the path may be: a connectivity check finds
+// out, which is sent again by the rules of RFC 8445 §14 until something answers.
 func (a *Agent) checkConsent(now time.Time) {
-	p := a.routePair
-	if p == nil || !p.valid || p.nextConsent.After(now) {
+	for _, p := range a.maintained() {
+		if p == nil {
+			continue
+		}
+		if p.nextConsent.IsZero() {
+			p.nextConsent = now.Add(a.jitter(a.cfg.ConsentInterval))
+		}
+		if !p.nextConsent.After(now) {
+			p.nextConsent = now.Add(a.jitter(a.cfg.ConsentInterval))
+			if p.probeAt.IsZero() && !a.probing(p) {
+				p.probeAt = now.Add(max(probeAfter, 2*p.counters.currentRTT))
+			}
+			a.maintain(p, kindConsent, a.cfg.ConsentTimeout)
+		}
+		if !p.probeAt.IsZero() && !p.probeAt.After(now) {
+			p.probeAt = time.Time{}
+			a.maintain(p, kindProbe, a.cfg.RTO)
+		}
+	}
+}
+
+// maintain sends a request on a valid pair.
+func (a *Agent) maintain(p *pair, kind transactionKind, rto time.Duration) {
+	n := a.cur.nominating
+	t := &transaction{
+		id: a.newTransactionID(), kind: kind, base: p.local.base, remote: p.remote.Addr, pair: p, rto: rto,
+		controlling:  a.role == RoleControlling,
+		useCandidate: a.role == RoleControlling && n != nil && n.produced == p,
+		priority:     candidatePriority(TypePeerReflexive, p.local.base.pref),
+	}
+	if !a.transmit(t, a.checkMessage(t)) {
 		return
 	}
-	p.nextConsent = now.Add(a.jitter(a.cfg.ConsentInterval))
-	t := &transaction{
-		id: a.newTransactionID(), kind: kindConsent, base: p.local.base, remote: p.remote.Addr, pair: p,
-		rto:         a.cfg.ConsentTimeout,
-		controlling: a.role == RoleControlling,
-		priority:    candidatePriority(TypePeerReflexive, p.local.base.pref),
-	}
-	if a.transmit(t, a.checkMessage(t)) {
-		p.counters.requestsSent++
+	p.counters.requestsSent++
+	if kind == kindConsent {
 		p.counters.consentSent++
+	}
+}
+
+func (a *Agent) probing(p *pair) bool {
+	for _, t := range a.transactions {
+		if t.kind == kindProbe && t.pair == p {
+			return true
+		}
+	}
+	return false
+}
+
+// consented takes the answer to a consent check or probe.
+func (a *Agent) consented(now time.Time, t *transaction) {
+	p := t.pair
+	p.refresh(now, a.cfg.ConsentTimeout)
+	a.dropTransactions(func(q *transaction) bool { return q.kind == kindProbe && q.pair == p })
+	if n := a.cur.nominating; t.useCandidate && n != nil && n.produced == p && a.role == RoleControlling {
+		a.selectPair(p)
 	}
 }
 
@@ -86,8 +152,10 @@ func (a *Agent) consentDeadline() time.Time {
 			}
 		}
 	}
-	if p := a.routePair; p != nil {
-		d = firstTime(d, p.nextConsent)
+	for _, p := range a.maintained() {
+		if p != nil {
+			d = firstTime(firstTime(d, p.nextConsent), p.probeAt)
+		}
 	}
 	return d
 }

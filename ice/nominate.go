@@ -16,13 +16,30 @@ func (a *Agent) nominate(now time.Time) {
 	if p == nil || at.After(now) {
 		return
 	}
+	a.startNomination(p)
+}
+
+func (a *Agent) startNomination(p *pair) {
 	p.nominate = true
 	a.cur.nominating = p
-	if p.queued {
-		a.cur.untrigger(p)
-	}
+	a.cur.untrigger(p)
 	p.queued = true
 	a.cur.triggered = slices.Insert(a.cur.triggered, 0, p)
+}
+
+// renominate repeats a nomination that the agent has followed as the controlled one, now that it is controlling: the peer
+// may have changed its role before it concluded.
+func (a *Agent) renominate() {
+	g := a.cur
+	if g.selected == nil || !g.selected.valid {
+		return
+	}
+	for _, p := range g.pairs {
+		if p.produced == g.selected {
+			a.startNomination(p)
+			return
+		}
+	}
 }
 
 // nominationTime returns when nominate will act next; zero: not by itself.
@@ -77,7 +94,11 @@ func (a *Agent) follow(now time.Time, v *pair) {
 // selectPair concludes ICE (RFC 8445 §8.1.2): application packets take this pair, checks end.
 func (a *Agent) selectPair(v *pair) {
 	g := v.gen
-	g.selected, g.nominating = v, nil
+	g.nominating = nil
+	if g.selected == v {
+		return
+	}
+	g.selected = v
 	v.nominated = true
 	if v.lastNominate.IsZero() {
 		v.lastNominate = a.now

@@ -1,9 +1,6 @@
 package ice
 
-import (
-	"net/netip"
-	"time"
-)
+import "net/netip"
 
 // Transmit is one outgoing datagram.
 type Transmit struct {
@@ -81,7 +78,7 @@ func (a *Agent) send(b *base, remote netip.AddrPort, data []byte) {
 // nothing may be sent (RFC 7675 §5.1). Cheap enough to ask for each burst.
 func (a *Agent) Route() (Route, bool) { return a.route, a.routePair != nil }
 
-func (a *Agent) updateRoute(now time.Time) {
+func (a *Agent) updateRoute() {
 	p := a.pickRoute()
 	if p == a.routePair {
 		return
@@ -92,9 +89,6 @@ func (a *Agent) updateRoute(now time.Time) {
 		return
 	}
 	a.route = Route{Base: p.local.base.id, Remote: p.local.base.scoped(p.remote.Addr), MTU: a.cfg.MTU}
-	if p.nextConsent.IsZero() {
-		p.nextConsent = now.Add(a.jitter(a.cfg.ConsentInterval))
-	}
 }
 
 // pickRoute chooses among the pairs that have consent.

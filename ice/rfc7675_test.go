@@ -66,23 +66,49 @@ func (s *script) taken() sent {
 	return r
 }
 
-func TestRFC7675_ChecksAreNeverSentAgain(t *testing.T) {
+func TestRFC7675_ConsentChecksAreNeverSentAgain(t *testing.T) {
 	s := connected(t)
 	s.advance(29 * time.Second)
-	seen := map[[12]byte]bool{}
-	list := s.sent()
-	for _, r := range list {
-		if seen[r.TransactionID] {
-			t.Error("a consent check was sent again")
-		}
-		seen[r.TransactionID] = true
+	times := map[[12]byte]int{}
+	for _, r := range s.sent() {
+		times[r.TransactionID]++
 		if err := stun.NewShortTermIntegrity(s.peer.Pwd).Check(r.Message); err != nil {
 			t.Error(err)
 		}
 	}
-	if len(list) < 4 || len(list) > 7 {
-		t.Errorf("%d consent checks in 29 s", len(list))
+	once := 0
+	for _, n := range times {
+		if n == 1 {
+			once++
+		}
 	}
+	t.Log("# one more transaction is the probe: a connectivity check, which may be sent again")
+	if n := int(s.pair(0).ConsentSent); n != once || n < 4 || n > 7 || len(times) != n+1 {
+		t.Errorf("%d consent checks in 29 s, %d transactions of %d sent once", n, once, len(times))
+	}
+}
+
+func TestUnansweredConsentCheckMakesUsProbe(t *testing.T) {
+	s := connected(t)
+	for len(s.peek()) == 0 {
+		s.now = s.a.Deadline()
+		s.a.Advance(s.now)
+	}
+	s.taken()
+	s.advance(probeAfter - 1)
+	s.wantNothing()
+	s.advance(1)
+	probe := s.wantRequest()
+	s.advance(s.a.cfg.RTO)
+	if r := s.wantRequest(); r.TransactionID != probe.TransactionID {
+		t.Error("the probe is not sent again")
+	}
+	s.succeed(probe)
+	if got := s.pair(0).ConsentExpires; !got.Equal(s.now.Add(30 * time.Second)) {
+		t.Errorf("consent expires in %v", got.Sub(s.now))
+	}
+	s.advance(2 * time.Second)
+	s.wantNothing()
 }
 
 func TestRFC7675_ExpiryIsStrict(t *testing.T) {

@@ -14,6 +14,7 @@ type transactionKind uint8
 const (
 	kindCheck   transactionKind = iota // connectivity check: sent again until it is answered
 	kindConsent                        // consent check: sent once (RFC 7675 §5.1)
+	kindProbe                          // connectivity check of a valid pair that may have died
 	kindServer                         // binding request to a STUN server
 	kindRefresh                        // the same, to keep a NAT's mapping alive: sent once
 )
@@ -49,7 +50,7 @@ func (a *Agent) transmit(t *transaction, raw []byte) bool {
 		return false
 	}
 	t.first, t.requests = a.now, 1
-	if t.kind == kindCheck || t.kind == kindServer {
+	if !t.once() {
 		t.raw = slices.Clone(raw)
 	}
 	t.schedule(a.now, a.cfg.MaxRequests)
@@ -58,10 +59,13 @@ func (a *Agent) transmit(t *transaction, raw []byte) bool {
 	return true
 }
 
+// once tells whether the request is never sent again.
+func (t *transaction) once() bool { return t.kind == kindConsent || t.kind == kindRefresh }
+
 // schedule sets when the transaction acts next: twice as long after each request, and Rm·RTO after the last.
 func (t *transaction) schedule(now time.Time, most int) {
 	switch {
-	case t.kind == kindConsent || t.kind == kindRefresh:
+	case t.once():
 		t.next = now.Add(t.rto)
 	case t.requests >= most:
 		t.next = now.Add(rm * t.rto)
@@ -78,8 +82,7 @@ func (a *Agent) expireTransactions(now time.Time) {
 			i++
 			continue
 		}
-		once := t.cancelled || t.kind == kindConsent || t.kind == kindRefresh
-		if once || t.requests >= a.cfg.MaxRequests {
+		if t.cancelled || t.once() || t.requests >= a.cfg.MaxRequests {
 			a.transactions = slices.Delete(a.transactions, i, i+1)
 			a.timedOut(t)
 			continue
@@ -100,7 +103,7 @@ func (a *Agent) timedOut(t *transaction) {
 		a.checkFailed(t)
 	case kindServer:
 		t.query.fail(a, 701, "no answer from the STUN server")
-	case kindConsent, kindRefresh:
+	case kindConsent, kindProbe, kindRefresh:
 	}
 }
 
@@ -129,10 +132,15 @@ func (a *Agent) dropTransactions(drop func(*transaction) bool) {
 func (a *Agent) cancelChecks(p *pair) {
 	for _, t := range a.transactions {
 		if t.kind == kindCheck && t.pair == p && !t.cancelled && !t.useCandidate {
-			t.cancelled = true
-			t.next = t.first.Add(t.rto*time.Duration(1<<(a.cfg.MaxRequests-1)-1) + rm*t.rto)
+			t.cancel(a.cfg.MaxRequests)
 		}
 	}
+}
+
+// cancel leaves the transaction only its time to be answered.
+func (t *transaction) cancel(most int) {
+	t.cancelled = true
+	t.next = t.first.Add(t.rto*time.Duration(1<<(most-1)-1) + rm*t.rto)
 }
 
 // pace starts the next transaction if its slot has come (RFC 8445 §6.1.4.2, §14.2): triggered checks first, then gathering

@@ -264,7 +264,9 @@ func (w *world) transmit(n *node, from, to netip.AddrPort, data []byte) {
 		if w.jitter > 0 {
 			delay += time.Duration(w.rng.Int64N(int64(w.jitter)))
 		}
-		if w.rng.Float64() < w.loss || (w.blocked != nil && w.blocked(from, to)) {
+		// The way to the server loses nothing: two NATs and no reflexive candidate are a call for a relay.
+		lost := w.rng.Float64() < w.loss && to != stunServer
+		if lost || (w.blocked != nil && w.blocked(from, to)) {
 			continue
 		}
 		w.after(delay, func() { w.deliver(from, to, data) })

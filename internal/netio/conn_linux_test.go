@@ -115,10 +115,13 @@ func TestPacketInfoTellsAndSetsTheLocalAddress(t *testing.T) {
 			}
 		})
 	}
+	if len(loopbacks) < 2 {
+		return
+	}
 	t.Log("# IPv6")
+	lo := netip.IPv6Loopback()
 	for _, wild := range []string{"", "::"} {
 		all, one := listenT(t, wild), listenT(t, "::1")
-		lo := netip.IPv6Loopback()
 		if n, err := one.WriteBatch([]Message{{Data: []byte("x"), Remote: at(all, "::1")}}); n != 1 || err != nil {
 			t.Fatalf("WriteBatch = %d, %v", n, err)
 		}
@@ -332,11 +335,11 @@ func TestKernelWithoutSendmmsg(t *testing.T) {
 }
 
 func TestWaitingReadersHoldNoBuffers(t *testing.T) {
-	measure := func() uint64 {
+	measure := func() int64 {
 		runtime.GC()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		return m.HeapAlloc + m.StackInuse
+		return int64(m.HeapAlloc + m.StackInuse)
 	}
 	readSlabs.put(readSlabs.get()) // the first one is not counted
 	const sockets = 200

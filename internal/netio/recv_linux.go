@@ -3,6 +3,7 @@
 package netio
 
 import (
+	"runtime"
 	"syscall"
 	"unsafe"
 
@@ -15,9 +16,6 @@ const (
 	readMessages = 4
 	// readSize is the longest message with an end marker's worth of room.
 	readSize = 65536
-	// keptSlabs is how many slabs wait for readers: as many as there usually are
-	// readers at work at one moment.
-	keptSlabs = 4
 	// maxICMP bounds the errors skipped before a read gives up its turn.
 	maxICMP = 64
 )
@@ -33,7 +31,9 @@ type readSlab struct {
 	bufs     [readMessages][readSize]byte
 }
 
-var readSlabs = newFreeList(keptSlabs, newReadSlab)
+// As many slabs are kept as there may be readers at work at one moment, and some
+// that wait for a lock.
+var readSlabs = newFreeList(max(4, 2*runtime.GOMAXPROCS(0)), newReadSlab)
 
 func newReadSlab() *readSlab {
 	s := new(readSlab)

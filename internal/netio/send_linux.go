@@ -3,6 +3,7 @@
 package netio
 
 import (
+	"runtime"
 	"syscall"
 	"unsafe"
 
@@ -14,8 +15,6 @@ const (
 	// writeParts how many buffers they gather together.
 	writeEntries = 32
 	writeParts   = 128
-	// keptWriters is how many writers wait to be used again.
-	keptWriters = 4
 )
 
 // cursor is a place in the slice given to WriteBatch: a message and how many of
@@ -62,7 +61,7 @@ type writer struct {
 	errno syscall.Errno
 }
 
-var writers = newFreeList(keptWriters, newWriter)
+var writers = newFreeList(max(4, 2*runtime.GOMAXPROCS(0)), newWriter)
 
 func newWriter() *writer {
 	w := new(writer)

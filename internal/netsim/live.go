@@ -170,11 +170,11 @@ func (h liveHost) Resolve(ctx context.Context, host string) ([]netip.Addr, error
 	}
 	h.live.mu.Lock()
 	defer h.live.mu.Unlock()
-	addrs := h.live.net.names[host]
+	addrs := h.live.net.Lookup(host)
 	if len(addrs) == 0 {
 		return nil, fmt.Errorf("netsim: %w", &net.DNSError{Err: errNoSuchHost, Name: host, IsNotFound: true})
 	}
-	return append([]netip.Addr(nil), addrs...), nil
+	return addrs, nil
 }
 
 // firstEphemeral starts the range of IANA for ports of the system's choice.

@@ -50,12 +50,16 @@ func New(seed uint64) *Network {
 // Seed returns what New was given.
 func (n *Network) Seed() uint64 { return n.seed }
 
-// AddName makes a host name resolve to the addresses, for Live.
+// AddName makes a host name resolve to the addresses.
 func (n *Network) AddName(host string, addrs ...string) {
 	for _, s := range addrs {
 		n.names[host] = append(n.names[host], netip.MustParseAddr(s))
 	}
 }
+
+// Lookup returns the addresses of a host name; none: it does not exist. For
+// engines under Sim, whose names somebody must resolve.
+func (n *Network) Lookup(host string) []netip.Addr { return slices.Clone(n.names[host]) }
 
 // Rand returns a source of random bytes that depends on the seed and the name
 // alone: the Rand of an engine under test.

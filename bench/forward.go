@@ -93,7 +93,7 @@ func (s forwardScenario) measure(far *farProcess, in *meter, e env) (map[string]
 func forward(from remoteTrack, to track, in *meter) {
 	buf := make([]byte, 1500)
 	for {
-		n, err := from.read(buf)
+		n, err := from.Read(buf)
 		if err != nil {
 			return
 		}

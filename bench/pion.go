@@ -135,7 +135,7 @@ func (c pionChannel) onMessage(f func([]byte)) {
 
 type pionTrack struct{ t *pion.TrackRemote }
 
-func (t pionTrack) read(b []byte) (int, error) {
+func (t pionTrack) Read(b []byte) (int, error) {
 	n, _, err := t.t.Read(b)
 	return n, err
 }

@@ -88,7 +88,7 @@ func runSendRecv(st stack, e env) (map[string]float64, error) {
 func drain(t remoteTrack, m *meter) {
 	buf := make([]byte, 1500)
 	for {
-		n, err := t.read(buf)
+		n, err := t.Read(buf)
 		if err != nil {
 			return
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/pion/rtp"
@@ -48,12 +49,11 @@ type track interface {
 }
 
 // remoteTrack is a received track, read packet by packet.
-type remoteTrack interface {
-	read([]byte) (int, error)
-}
+type remoteTrack = io.Reader
 
 // stacks are the libraries, by the names that a child process is told.
 var stacks = map[string]func() (stack, error){
+	ours:   newParley,
 	theirs: newPion,
 }
 

@@ -43,8 +43,8 @@ type Config struct {
 	// VerifyPeer judges the peer's chain (DER, leaf first; valid during the call). Only the possession of the leaf's key
 	// is checked by the engine. The handshake fails with the error that it returns. Nil: every certificate is refused.
 	VerifyPeer func(chain [][]byte) error
-	// NoClientCertificate lets a server not ask its client for a certificate. WebRTC always asks.
-	NoClientCertificate bool
+	// ClientAuth is what a server wants of its client's certificate. Zero: RequireCertificate, as WebRTC does.
+	ClientAuth ClientAuth
 
 	// MinVersion and MaxVersion limit what is negotiated. Zero: DTLS 1.2 and DTLS 1.3.
 	MinVersion, MaxVersion Version
@@ -57,6 +57,8 @@ type Config struct {
 	KeyShares []Group
 	// SignatureSchemes that are signed with and accepted, in the order of preference. Nil: all, with a P-256 ECDSA key first.
 	SignatureSchemes []SignatureScheme
+	// SigningSchemes replaces SignatureSchemes for what this side signs. Nil: the same.
+	SigningSchemes []SignatureScheme
 	// SRTPProfiles in the order of preference. Nil: use_srtp is neither offered nor answered.
 	SRTPProfiles []SRTPProfile
 	// Protocols are ALPN identifiers in the order of preference (RFC 7301; RFC 8833 for WebRTC). Nil: ALPN is not spoken.
@@ -99,6 +101,9 @@ func (cfg *Config) setDefaults() {
 	}
 	if cfg.SignatureSchemes == nil {
 		cfg.SignatureSchemes = defaultSchemes()
+	}
+	if cfg.SigningSchemes == nil {
+		cfg.SigningSchemes = cfg.SignatureSchemes
 	}
 	if cfg.MTU == 0 {
 		cfg.MTU = DefaultMTU

@@ -46,6 +46,7 @@ const (
 	AlertHandshakeFailure       Alert = 40
 	AlertBadCertificate         Alert = 42
 	AlertUnsupportedCertificate Alert = 43
+	AlertCertificateUnknown     Alert = 46
 	AlertIllegalParameter       Alert = 47
 	AlertDecodeError            Alert = 50
 	AlertDecryptError           Alert = 51
@@ -64,8 +65,9 @@ const (
 var alertNames = map[Alert]string{
 	AlertCloseNotify: "close_notify", AlertUnexpectedMessage: "unexpected_message", AlertBadRecordMAC: "bad_record_mac",
 	AlertRecordOverflow: "record_overflow", AlertHandshakeFailure: "handshake_failure", AlertBadCertificate: "bad_certificate",
-	AlertUnsupportedCertificate: "unsupported_certificate", AlertIllegalParameter: "illegal_parameter",
-	AlertDecodeError: "decode_error", AlertDecryptError: "decrypt_error", AlertProtocolVersion: "protocol_version",
+	AlertUnsupportedCertificate: "unsupported_certificate", AlertCertificateUnknown: "certificate_unknown",
+	AlertIllegalParameter: "illegal_parameter",
+	AlertDecodeError:      "decode_error", AlertDecryptError: "decrypt_error", AlertProtocolVersion: "protocol_version",
 	AlertInsufficientSecurity: "insufficient_security", AlertInternalError: "internal_error",
 	AlertInappropriateFallback: "inappropriate_fallback", AlertUserCanceled: "user_canceled",
 	AlertNoRenegotiation: "no_renegotiation", AlertMissingExtension: "missing_extension",

@@ -228,7 +228,7 @@ func (c *Conn) sign(s *scheme, content []byte) ([]byte, error) {
 
 // ownScheme chooses how to sign at a version.
 func (c *Conn) ownScheme(v Version) (*scheme, error) {
-	s := pickScheme(c.cfg.SignatureSchemes, c.hs.peerSchemes, c.cfg.Certificate.PrivateKey.Public(), v)
+	s := pickScheme(c.cfg.SigningSchemes, c.hs.peerSchemes, c.cfg.Certificate.PrivateKey.Public(), v)
 	if s == nil {
 		return nil, fatal(AlertHandshakeFailure, "no signature scheme in common")
 	}

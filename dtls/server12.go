@@ -41,7 +41,7 @@ func (c *Conn) server12Flight(now time.Time, m message, ch *clientHello, p param
 	}
 	c.endFlight(now, false)
 	hs.step = stepServer12Certificate
-	if c.cfg.NoClientCertificate {
+	if c.cfg.ClientAuth == NoCertificate {
 		hs.step = stepServer12KeyExchange
 	}
 	return nil
@@ -60,7 +60,7 @@ func (c *Conn) server12Messages(sh *serverHello) error {
 	if err := c.queue(typeServerKeyExchange, body, err); err != nil {
 		return err
 	}
-	if !c.cfg.NoClientCertificate {
+	if c.cfg.ClientAuth != NoCertificate {
 		req := certificateRequest{schemes: c.cfg.SignatureSchemes}
 		body, err = req.marshal(VersionDTLS12)
 		if err := c.queue(typeCertificateRequest, body, err); err != nil {
@@ -98,7 +98,12 @@ func (c *Conn) server12Certificate(_ time.Time, m message) error {
 		return err
 	}
 	if len(chain) == 0 {
-		return fatal(AlertHandshakeFailure, "the client sent no certificate")
+		if c.cfg.ClientAuth == RequireCertificate {
+			return fatal(AlertHandshakeFailure, "the client sent no certificate")
+		}
+		c.hs.transcript.add(m.raw)
+		c.hs.step = stepServer12KeyExchange
+		return nil
 	}
 	pub, err := c.peerKey(chain)
 	if err != nil {

@@ -139,7 +139,7 @@ func (c *Conn) server13Flight(now time.Time, m message, ch *clientHello, p param
 	}
 	c.endFlight(now, false)
 	hs.step = stepServer13Certificate
-	if c.cfg.NoClientCertificate {
+	if c.cfg.ClientAuth == NoCertificate {
 		hs.step = stepServer13Finished
 	}
 	return nil
@@ -154,7 +154,7 @@ func (c *Conn) server13Messages(p parameters) error {
 	if err := c.queue(typeEncryptedExtensions, body, err); err != nil {
 		return err
 	}
-	if !c.cfg.NoClientCertificate {
+	if c.cfg.ClientAuth != NoCertificate {
 		req := certificateRequest{schemes: c.cfg.SignatureSchemes}
 		body, err := req.marshal(VersionDTLS13)
 		if err := c.queue(typeCertificateRequest, body, err); err != nil {
@@ -184,7 +184,12 @@ func (c *Conn) server13Certificate(_ time.Time, m message) error {
 		return err
 	}
 	if len(chain) == 0 {
-		return fatal(AlertCertificateRequired, "the client sent no certificate")
+		if c.cfg.ClientAuth == RequireCertificate {
+			return fatal(AlertCertificateRequired, "the client sent no certificate")
+		}
+		c.hs.transcript.add(m.raw)
+		c.hs.step = stepServer13Finished
+		return nil
 	}
 	if err := c.keepChain(m, chain); err != nil {
 		return err

@@ -236,7 +236,7 @@ func (c *Conn) chooseSuite(ch *clientHello, p *parameters) error {
 	if p.suite == nil {
 		return fatal(AlertHandshakeFailure, "no cipher suite in common")
 	}
-	if pickScheme(c.cfg.SignatureSchemes, ch.schemes, pub, p.version) == nil {
+	if pickScheme(c.cfg.SigningSchemes, ch.schemes, pub, p.version) == nil {
 		return fatal(AlertHandshakeFailure, "no signature scheme in common")
 	}
 	return nil

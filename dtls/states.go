@@ -171,6 +171,19 @@ const (
 	Ed25519      SignatureScheme = 0x0807
 )
 
+// ClientAuth is what a server wants of its client's certificate.
+type ClientAuth uint8
+
+// The demands.
+const (
+	// RequireCertificate: no connection without one.
+	RequireCertificate ClientAuth = iota
+	// RequestCertificate: a client may send an empty list, for which VerifyPeer is not asked.
+	RequestCertificate
+	// NoCertificate: none is asked for.
+	NoCertificate
+)
+
 // Event is what a connection tells its owner: today only an [EventState].
 type Event interface{ event() }
 

@@ -5,6 +5,7 @@ package netio
 import (
 	"errors"
 	"net/netip"
+	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -44,36 +45,71 @@ func (r *readiness) poll(fd uintptr) bool {
 
 func truncated(flags int) bool { return flags&unix.MSG_TRUNC != 0 }
 
+// sender is the memory of one datagram sent.
+type sender struct {
+	four unix.SockaddrInet4
+	six  unix.SockaddrInet6
+	to   unix.Sockaddr
+	data []byte
+	err  error
+	call func(fd uintptr)
+}
+
+var senders = newFreeList(max(4, 2*runtime.GOMAXPROCS(0)), func() *sender {
+	s := new(sender)
+	s.call = s.send
+	return s
+})
+
 // send sends one datagram without waiting: net.UDPConn would wait for room.
 func (c *conn) send(data []byte, to netip.AddrPort) error {
-	var failed error
-	err := c.raw.Control(func(fd uintptr) {
-		for {
-			failed = unix.Sendto(int(fd), data, unix.MSG_DONTWAIT, c.sockaddr(to))
-			if !errors.Is(failed, unix.EINTR) {
-				return
-			}
-		}
-	})
+	s := senders.get()
+	defer senders.put(s)
+	if !s.address(to, c.bound.Addr().Is4()) {
+		return unix.EAFNOSUPPORT
+	}
+	s.data = data
+	err := c.raw.Control(s.call)
+	s.data = nil
 	if err != nil {
 		return err
 	}
-	return failed
+	if zone := to.Addr().Zone(); s.err != nil && zone != "" {
+		// The interface of that name may be another one by now.
+		zones.forget(zone)
+	}
+	return s.err
 }
 
-func (c *conn) sockaddr(to netip.AddrPort) unix.Sockaddr {
-	addr := to.Addr()
-	if c.bound.Addr().Is4() {
-		if !addr.Is4() {
-			return nil // refused by the system: no destination
+func (s *sender) send(fd uintptr) {
+	for {
+		s.err = unix.Sendto(int(fd), s.data, unix.MSG_DONTWAIT, s.to)
+		if !errors.Is(s.err, unix.EINTR) {
+			return
 		}
-		return &unix.SockaddrInet4{Port: int(to.Port()), Addr: addr.As4()}
 	}
-	sa := &unix.SockaddrInet6{Port: int(to.Port()), Addr: addr.As16()}
+}
+
+// address sets the destination; false: the socket has no such addresses.
+func (s *sender) address(to netip.AddrPort, four bool) bool {
+	addr := to.Addr()
+	if !addr.IsValid() {
+		return false
+	}
+	if four {
+		if addr = addr.Unmap(); !addr.Is4() {
+			return false
+		}
+		s.four.Port, s.four.Addr = int(to.Port()), addr.As4()
+		s.to = &s.four
+		return true
+	}
+	s.six.Port, s.six.Addr, s.six.ZoneId = int(to.Port()), addr.As16(), 0
 	if zone := addr.Zone(); zone != "" {
-		sa.ZoneId = zones.index(zone)
+		s.six.ZoneId = zones.index(zone)
 	}
-	return sa
+	s.to = &s.six
+	return true
 }
 
 func isFull(err error) bool {

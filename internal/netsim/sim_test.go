@@ -154,6 +154,24 @@ func TestSimScriptRunsInOrder(t *testing.T) {
 	}
 }
 
+func TestSimMomentIsOneBatch(t *testing.T) {
+	n := New(1)
+	peer := n.Connect("peer", LinkConfig{Delay: time.Millisecond}, addrB)
+	s := NewSim(n)
+	p := &pinger{local: portA, remote: portB}
+	s.Attach(n.Connect("hub", LinkConfig{}, addrA), p)
+	for range 10 {
+		mustSend(t, peer, 0, portB, portA, make([]byte, 5), 0)
+	}
+	mustSend(t, peer, 1, portB, portA, make([]byte, 5), 0)
+	if err := s.RunUntilIdle(time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if p.packets != 11 || p.batches != 2 {
+		t.Errorf("%d datagrams in %d batches", p.packets, p.batches)
+	}
+}
+
 // spinner breaks the contract in one of two ways.
 type spinner struct {
 	pinger

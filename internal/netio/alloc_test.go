@@ -1,4 +1,4 @@
-//go:build !race && !android && !netio_portable
+//go:build unix && !race
 
 package netio
 

@@ -369,12 +369,13 @@ func TestWaitingReadersHoldNoBuffers(t *testing.T) {
 
 func TestZones(t *testing.T) {
 	var z zoneTable
+	var names nameTable
 	list, err := System.Interfaces()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, ifc := range list {
-		if got := z.name(uint32(ifc.Index)); got != ifc.Name {
+		if got := names.name(uint32(ifc.Index)); got != ifc.Name {
 			t.Errorf("name(%d) = %q, want %q", ifc.Index, got, ifc.Name)
 		}
 		for range 2 {
@@ -384,7 +385,7 @@ func TestZones(t *testing.T) {
 			z.forget(ifc.Name)
 		}
 	}
-	if got := z.name(1 << 30); got != "1073741824" {
+	if got := names.name(1 << 30); got != "1073741824" {
 		t.Errorf("an interface that is not there: %q", got)
 	}
 	if z.index("77") != 77 || z.index("no-such-zone") != 0 {

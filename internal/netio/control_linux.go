@@ -110,7 +110,7 @@ func address(a netip.Addr, index uint32) netip.Addr {
 		return a.Unmap()
 	}
 	if index != 0 && a.IsLinkLocalUnicast() {
-		return a.WithZone(zones.name(index))
+		return a.WithZone(zoneNames.name(index))
 	}
 	return a
 }

@@ -6,44 +6,21 @@ import (
 	"sync"
 )
 
-// zones is the table of the system's interface names and numbers, which zones of
-// link-local IPv6 addresses are written in (RFC 4007 §11).
+// zones is the table of the system's interfaces, whose names are the zones of
+// link-local IPv6 addresses (RFC 4007 §11).
 var zones zoneTable
 
-// maxZones caps the table. Machines have fewer interfaces; a table that is full
+// maxZones caps a table. Machines have fewer interfaces; a table that is full
 // starts again.
 const maxZones = 1024
 
-// zoneTable remembers names and indices, since asking the system costs several
-// system calls. Indices are never used twice by a running system, names are: so
-// a name whose use failed must be forgotten.
+// zoneTable remembers the indices of names, since asking the system costs several
+// system calls. A name may come back with another index: so a name whose use
+// failed must be forgotten.
 type zoneTable struct {
 	// Guarded by mu.
-	mu      sync.RWMutex
-	byIndex map[uint32]string
-	byName  map[string]uint32
-}
-
-// name returns the zone of an interface index: its name, or the number where it
-// has none.
-func (z *zoneTable) name(index uint32) string {
-	z.mu.RLock()
-	name, ok := z.byIndex[index]
-	z.mu.RUnlock()
-	if ok {
-		return name
-	}
-	name = strconv.FormatUint(uint64(index), 10)
-	if ifc, err := net.InterfaceByIndex(int(index)); err == nil {
-		name = ifc.Name
-	}
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	if z.byIndex == nil || len(z.byIndex) >= maxZones {
-		z.byIndex = make(map[uint32]string)
-	}
-	z.byIndex[index] = name
-	return name
+	mu     sync.RWMutex
+	byName map[string]uint32
 }
 
 // index returns the interface index of a zone, 0 if there is none.

@@ -15,9 +15,10 @@ import (
 )
 
 var (
-	flagCase = flag.String("case", "", "measure only this `NAME`; a list with commas and patterns like dc-* are understood")
-	flagJSON = flag.Bool("json", false, "print one JSON object a line")
-	flagRuns = flag.Int("runs", 5, "runs of each library of which the median is taken")
+	// What usage describes.
+	flagCase = flag.String("case", "", "")
+	flagJSON = flag.Bool("json", false, "")
+	flagRuns = flag.Int("runs", 5, "")
 
 	// What a child process is told.
 	flagChild = flag.String("child", "", "")
@@ -52,15 +53,17 @@ func main() {
 }
 
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: go run . [-case NAME] [-json] [-runs N]")
-	for _, name := range []string{"case", "json", "runs"} {
-		f := flag.Lookup(name)
-		fmt.Fprintf(os.Stderr, "  -%s\t%s (default %q)\n", f.Name, f.Usage, f.DefValue)
-	}
-	fmt.Fprintln(os.Stderr, "cases:")
+	fmt.Fprint(os.Stderr, `usage: go run . [-case NAME] [-json] [-runs N]
+
+  -case NAME  measure only this case; a list with commas and patterns like dc-* are understood
+  -json       print one JSON object a line
+  -runs N     runs of each library of which the median is taken; 5 without it
+
+Cases, lower is better in each:
+`)
 	for _, s := range scenarios {
 		for _, c := range s.cases {
-			fmt.Fprintf(os.Stderr, "  %s (%s)\n", c.name, c.unit)
+			fmt.Fprintf(os.Stderr, "  %-22s %s\n", c.name, c.unit)
 		}
 	}
 }

@@ -29,51 +29,54 @@ func childCommand(ctx context.Context, args ...string) (*exec.Cmd, error) {
 var errOversize = errors.New("datagrams larger than the wire allows")
 
 func runParent() error {
+	selection, err := selectCases(*flagCase)
+	if err != nil {
+		return err
+	}
 	out := newReport(os.Stdout, *flagJSON)
 	if err := out.header(); err != nil {
 		return err
 	}
-	found := false
 	var oversize error
-	for _, s := range scenarios {
-		wanted, err := wantedCases(s)
-		if err != nil {
-			return err
-		}
-		if len(wanted) == 0 {
-			continue
-		}
-		found = true
+	for _, s := range selection {
 		results, err := measure(s)
 		if errors.Is(err, errOversize) {
-			oversize = err
+			oversize = errors.Join(oversize, err)
 		} else if err != nil {
 			return err
 		}
-		for _, c := range wanted {
+		for _, c := range s.cases {
 			if err := out.line(c, results[ours].median(c.name), results[theirs].median(c.name)); err != nil {
 				return err
 			}
 		}
 	}
-	if !found {
-		return fmt.Errorf("%w: %s", errNoCase, *flagCase)
-	}
 	return oversize
 }
 
-func wantedCases(s scenario) ([]benchCase, error) {
-	var wanted []benchCase
-	for _, c := range s.cases {
-		ok, err := selected(*flagCase, c.name)
-		if err != nil {
-			return nil, err
+// selectCases returns the scenarios that -case asks for, with the cases of each that it asks for.
+func selectCases(pattern string) ([]scenario, error) {
+	var selection []scenario
+	for _, s := range scenarios {
+		var wanted []benchCase
+		for _, c := range s.cases {
+			ok, err := selected(pattern, c.name)
+			if err != nil {
+				return nil, fmt.Errorf("-case %s: %w", pattern, err)
+			}
+			if ok {
+				wanted = append(wanted, c)
+			}
 		}
-		if ok {
-			wanted = append(wanted, c)
+		if len(wanted) > 0 {
+			s.cases = wanted
+			selection = append(selection, s)
 		}
 	}
-	return wanted, nil
+	if len(selection) == 0 {
+		return nil, fmt.Errorf("%w: %s", errNoCase, pattern)
+	}
+	return selection, nil
 }
 
 // series are the results of one library in one scenario.

@@ -12,15 +12,16 @@ func (c *change) rollback() error {
 	stable := s.st.stable
 	for _, t := range s.st.transceivers {
 		old, known := stable.values[t]
-		if !known {
+		if known {
+			c.rollbackKnown(t, &old)
+		} else {
 			c.rollbackNew(t)
-			continue
 		}
-		c.rollbackReceiver(t, old.FiredDirection, old.Receiver)
-		t.MID, t.Index, t.payloads = old.MID, old.Index, old.payloads
-		t.Sender.Encodings, t.hasSent = old.Sender.Encodings, old.hasSent
-		if !t.Stopped {
-			t.CurrentDirection, t.Receptive = old.CurrentDirection, old.Receptive
+		if t.MID == "" && t.Stopping {
+			// No description tells the other side of it any more.
+			c.stop(t)
+			s.st.transceivers = without(s.st.transceivers, t)
+			c.fx.Removed = append(c.fx.Removed, t)
 		}
 	}
 	s.st.local, s.st.conn = stable.local, stable.conn
@@ -29,24 +30,26 @@ func (c *change) rollback() error {
 	return nil
 }
 
+// rollbackKnown gives a transceiver of the last stable state back what was negotiated.
+func (c *change) rollbackKnown(t, old *Transceiver) {
+	c.rollbackReceiver(t, old.FiredDirection, old.Receiver)
+	t.MID, t.Index, t.payloads = old.MID, old.Index, old.payloads
+	t.Sender.Encodings, t.hasSent = old.Sender.Encodings, old.hasSent
+	if !t.Stopped {
+		t.CurrentDirection, t.Receptive = old.CurrentDirection, old.Receptive
+	}
+}
+
 // rollbackNew undoes a transceiver that came up since the last stable state: what the description made goes, unless the
 // application has given it a track; what the application made is only disassociated.
 func (c *change) rollbackNew(t *Transceiver) {
 	c.rollbackReceiver(t, "", Receiver{})
 	t.MID, t.Index, t.payloads = "", -1, nil
 	t.CurrentDirection, t.Receptive = "", false
-	switch {
-	case t.createdByRemote && !t.trackAdded:
-		c.stop(t)
-	case t.Stopping:
-		// No description tells the other side of it any more.
+	if t.createdByRemote && !t.trackAdded {
 		c.stop(t)
 	}
 	t.createdByRemote = false
-	if t.Stopped {
-		c.s.st.transceivers = without(c.s.st.transceivers, t)
-		c.fx.Removed = append(c.fx.Removed, t)
-	}
 }
 
 // rollbackReceiver puts back what the other side sends.

@@ -31,6 +31,11 @@ func (c *Conn) takeAlert(now time.Time, r *readEpoch, plain []byte) error {
 		return err
 	}
 	level, alert := plain[0], Alert(plain[1])
+	if level != levelWarning && level != levelFatal {
+		err := fatal(AlertIllegalParameter, "alert of level %d", level)
+		c.judge(now, r.prot != nil, err)
+		return err
+	}
 	err := error(&AlertError{Alert: alert, Remote: true})
 	switch {
 	case r.prot == nil:

@@ -226,6 +226,9 @@ func (c *Conn) client12Finished(_ time.Time, m message) error {
 	if err := c.expect(m, typeFinished); err != nil {
 		return err
 	}
+	if c.in.excess() {
+		return errExcess
+	}
 	if err := checkFinished(m, c.sched12.finished(labelServer, c.hs.transcript.sum())); err != nil {
 		return err
 	}

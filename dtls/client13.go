@@ -151,6 +151,9 @@ func (c *Conn) client13Finished(now time.Time, m message) error {
 	if err := c.expect(m, typeFinished); err != nil {
 		return err
 	}
+	if c.in.excess() {
+		return errExcess
+	}
 	hs, k := c.hs, c.sched13
 	want, err := k.finished(k.serverTraffic, hs.transcript.sum())
 	if err != nil {

@@ -112,6 +112,10 @@ func (c *Conn) clientServerHello(now time.Time, m message) error {
 	if v != VersionDTLS12 && v != VersionDTLS13 || v == VersionDTLS13 && sh.selected == 0 || !c.cfg.allows(v) {
 		return fatal(AlertProtocolVersion, "the server chose %v", v)
 	}
+	if c.hs.verified && v == VersionDTLS13 {
+		// HelloVerifyRequest is a message of DTLS 1.2 (RFC 9147 §5.1).
+		return fatal(AlertIllegalParameter, "DTLS 1.3 after HelloVerifyRequest")
+	}
 	if c.version != 0 && c.version != v {
 		return fatal(AlertProtocolVersion, "the server changed its version to %v", v)
 	}
@@ -131,8 +135,11 @@ func (c *Conn) clientServerHello(now time.Time, m message) error {
 
 // clientHelloVerify says hello again with the cookie. Neither message is a part of the transcript (RFC 6347 §4.2.1).
 func (c *Conn) clientHelloVerify(now time.Time, m message) error {
-	if c.hs.verified || c.version != 0 || !c.cfg.allows(VersionDTLS12) {
+	if c.hs.verified || c.version != 0 {
 		return unexpected(m)
+	}
+	if !c.cfg.allows(VersionDTLS12) {
+		return fatal(AlertProtocolVersion, "the server speaks DTLS 1.2 only")
 	}
 	hv, err := parseHelloVerifyRequest(m.body())
 	if err != nil {

@@ -255,11 +255,12 @@ func (c *Conn) suspectReason(now time.Time, err error) {
 	}
 }
 
-func (s *suspicion) deadline(grace time.Duration) time.Time {
-	if s.err == nil {
+// verdictDeadline leaves an honest peer the time to send its flight again.
+func (c *Conn) verdictDeadline() time.Time {
+	if c.suspect.err == nil {
 		return time.Time{}
 	}
-	return s.since.Add(grace)
+	return c.suspect.since.Add(max(c.cfg.Grace, 2*c.timer.timeout()))
 }
 
 func (c *Conn) random(b []byte) error {

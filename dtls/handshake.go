@@ -251,13 +251,16 @@ func (c *Conn) checkSignature(id SignatureScheme, pub crypto.PublicKey, v Versio
 	return nil
 }
 
+// errExcess: the keys change after Finished, so nothing of a later message can have come under the old ones.
+var errExcess = fatal(AlertUnexpectedMessage, "handshake data after Finished")
+
 func equal(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }
 
 // checkFinished compares verify_data in constant time.
 func checkFinished(m message, want []byte) error {
 	got := m.body()
 	if len(got) != len(want) {
-		return fatal(AlertDecodeError, "Finished of %d bytes", len(got))
+		return fatal(AlertDecryptError, "Finished of %d bytes", len(got))
 	}
 	if !equal(got, want) {
 		return fatal(AlertDecryptError, "Finished does not match")

@@ -34,6 +34,9 @@ func (c *Conn) UpdateKeys(now time.Time, request bool) error {
 	case c.version != VersionDTLS13:
 		return nil
 	}
+	if c.update.sent && !request {
+		return nil // one is on its way
+	}
 	if !c.flight.empty() {
 		c.update.queued = true
 		c.update.request = c.update.request || request

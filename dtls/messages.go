@@ -79,6 +79,7 @@ const (
 	extExtendedMaster      extension = 23
 	extSupportedVersions   extension = 43
 	extCookie              extension = 44
+	extAuthorities         extension = 47
 	extKeyShare            extension = 51
 	extRenegotiationInfo   extension = 0xff01
 )
@@ -183,6 +184,32 @@ func readProtocols(s *cryptobyte.String, out *[]string) bool {
 		*out = append(*out, string(p))
 	}
 	return true
+}
+
+// checkServerName parses server_name (RFC 6066 §3), which means nothing to WebRTC.
+func checkServerName(data cryptobyte.String) error {
+	var list, name cryptobyte.String
+	var typ uint8
+	if !data.ReadUint16LengthPrefixed(&list) || !data.Empty() || !list.ReadUint8(&typ) || typ != 0 ||
+		!list.ReadUint16LengthPrefixed(&name) || name.Empty() || !list.Empty() {
+		return fatal(AlertDecodeError, "malformed server_name")
+	}
+	return nil
+}
+
+// checkAuthorities parses certificate_authorities (RFC 8446 §4.2.4), of which WebRTC knows none.
+func checkAuthorities(data cryptobyte.String) error {
+	var list cryptobyte.String
+	if !data.ReadUint16LengthPrefixed(&list) || list.Empty() || !data.Empty() {
+		return fatal(AlertDecodeError, "malformed certificate_authorities")
+	}
+	for !list.Empty() {
+		var name cryptobyte.String
+		if !list.ReadUint16LengthPrefixed(&name) || name.Empty() {
+			return fatal(AlertDecodeError, "malformed certificate_authorities")
+		}
+	}
+	return nil
 }
 
 func addProtocols(b *cryptobyte.Builder, list []string) {

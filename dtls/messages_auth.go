@@ -2,9 +2,6 @@ package dtls
 
 import "golang.org/x/crypto/cryptobyte"
 
-// maxChain is how many certificates a chain may have.
-const maxChain = 16
-
 // marshalCertificate writes a chain. In DTLS 1.3 the list has a context in front, and each entry has extensions (RFC 8446 §4.4.2).
 func marshalCertificate(v Version, context []byte, chain [][]byte) ([]byte, error) {
 	var b cryptobyte.Builder
@@ -33,7 +30,7 @@ func parseCertificate(v Version, s cryptobyte.String) (context []byte, chain [][
 	}
 	for !list.Empty() {
 		var der cryptobyte.String
-		if !list.ReadUint24LengthPrefixed(&der) || der.Empty() || len(chain) == maxChain {
+		if !list.ReadUint24LengthPrefixed(&der) || der.Empty() {
 			return nil, nil, errDecode
 		}
 		if v == VersionDTLS13 {
@@ -99,8 +96,13 @@ func (m *certificateRequest) parse13(s cryptobyte.String) error {
 	}
 	m.context = append([]byte{}, ctx...)
 	err := readExtensions(&s, func(typ extension, data cryptobyte.String) error {
-		if typ == extSignatureAlgorithms && (!readUint16s(&data, &m.schemes) || !data.Empty()) {
-			return errDecode
+		switch typ {
+		case extSignatureAlgorithms:
+			if !readUint16s(&data, &m.schemes) || !data.Empty() {
+				return errDecode
+			}
+		case extAuthorities:
+			return checkAuthorities(data)
 		}
 		return nil
 	})

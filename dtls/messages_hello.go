@@ -148,6 +148,10 @@ func (m *clientHello) parseExtension(typ extension, data cryptobyte.String) erro
 	case extKeyShare:
 		m.hasShares = true
 		return m.parseShares(&data)
+	case extServerName:
+		return checkServerName(data)
+	case extAuthorities:
+		return checkAuthorities(data)
 	default:
 		return nil
 	}
@@ -185,12 +189,15 @@ func (m *clientHello) share(g Group) []byte {
 	return nil
 }
 
+// oldestDTLS is below every number that a version of DTLS could have, and above all of TLS.
+const oldestDTLS = 0xf000
+
 func (m *clientHello) offers(v Version) bool {
 	if len(m.versions) > 0 {
 		return slices.Contains(m.versions, v)
 	}
 	// Without supported_versions the number is the newest that the client speaks, DTLS 1.2 at most (RFC 8446 §4.2.1).
-	return v == VersionDTLS12 && m.version <= VersionDTLS12 && m.version>>8 == 0xfe
+	return v == VersionDTLS12 && m.version <= VersionDTLS12 && m.version >= oldestDTLS
 }
 
 // helloRetryRandom marks a ServerHello as a HelloRetryRequest (RFC 8446 §4.1.3): SHA-256("HelloRetryRequest").

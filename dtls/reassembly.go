@@ -5,8 +5,8 @@ const (
 	maxMessageLen = 1 << 16
 	// maxReassembly bounds the sum of the messages being put together.
 	maxReassembly = 1 << 17
-	// reassemblyWindow is how many messages ahead of the next one are kept: the longest flight has six.
-	reassemblyWindow = 8
+	// reassemblyWindow is how many messages from the next one on are kept: the longest flight has six.
+	reassemblyWindow = 7
 )
 
 // partial is a message some of whose bytes have arrived.
@@ -95,6 +95,16 @@ func (r *reassembler) drop(slot **partial) {
 		r.reserved -= (*slot).header.length
 		*slot = nil
 	}
+}
+
+// excess says whether anything has arrived of messages after the next.
+func (r *reassembler) excess() bool {
+	for i := range r.slots {
+		if p := r.slots[i]; p != nil && uint32(p.header.seq) != r.next {
+			return true
+		}
+	}
+	return false
 }
 
 // reset forgets everything that is not whole and handled.

@@ -56,6 +56,10 @@ func (c *Conn) openRecord(now time.Time, h *recordHeader, raw []byte) ([]byte, e
 	if r == nil {
 		return nil, c.keepEarly(h, raw)
 	}
+	if len(h.body) > maxCiphertext {
+		c.stats.DroppedMalformed++
+		return nil, ErrMalformed
+	}
 	typ, plain, err := r.open(h)
 	if err != nil {
 		return nil, c.dropped(now, r, err)
@@ -255,10 +259,10 @@ func (c *Conn) takeFragment(now time.Time, r *readEpoch, h fragmentHeader, body 
 		return fragmentOld, c.takeOldFragment(now, r, h, body)
 	}
 	if c.state == StateConnected && c.version == VersionDTLS12 {
-		return fragmentDiscarded, fatal(AlertNoRenegotiation, "renegotiation (message type %d)", h.typ)
+		return fragmentDiscarded, fatal(AlertUnexpectedMessage, "renegotiation (message type %d)", h.typ)
 	}
 	if r.epoch < c.handshakeEpoch() {
-		if r.prot == nil {
+		if r.prot == nil && c.cfg.Grace >= 0 {
 			return fragmentDiscarded, nil
 		}
 		return fragmentDiscarded, fatal(AlertUnexpectedMessage, "a new handshake message in the old epoch %d", r.epoch)
@@ -304,7 +308,7 @@ func (c *Conn) takeOldFragment(now time.Time, r *readEpoch, h fragmentHeader, bo
 			c.flight.rewind()
 		}
 	case c.version == VersionDTLS12 && c.state == StateConnected && r.prot != nil && h.typ != typeFinished:
-		return fatal(AlertNoRenegotiation, "renegotiation (message type %d)", h.typ)
+		return fatal(AlertUnexpectedMessage, "renegotiation (message type %d)", h.typ)
 	}
 	return nil
 }

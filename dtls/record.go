@@ -18,6 +18,7 @@ const (
 	unifiedHeaderLen = 5  // RFC 9147 §4: flags, 16-bit number, length
 	tagLen           = 16
 	maxPlaintext     = 1 << 14
+	maxCiphertext    = maxPlaintext + 256 // RFC 8446 §5.2, and enough for AEAD in DTLS 1.2
 	maxSequence      = 1<<48 - 1
 
 	unifiedMask     = 0xe0

@@ -80,7 +80,7 @@ func (c *Conn) Advance(now time.Time) {
 	if c.state.terminal() {
 		return
 	}
-	if due(now, c.suspect.deadline(c.cfg.Grace)) {
+	if due(now, c.verdictDeadline()) {
 		c.fail(now, c.suspect.err)
 		return
 	}
@@ -111,7 +111,7 @@ func (c *Conn) Deadline() time.Time {
 	if c.state.terminal() {
 		return time.Time{}
 	}
-	return earliest(c.timer.deadline(), c.ackDeadline(), c.suspect.deadline(c.cfg.Grace))
+	return earliest(c.timer.deadline(), c.ackDeadline(), c.verdictDeadline())
 }
 
 func (c *Conn) ackDeadline() time.Time {

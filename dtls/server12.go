@@ -171,6 +171,9 @@ func (c *Conn) server12Finished(now time.Time, m message) error {
 	if err := c.expect(m, typeFinished); err != nil {
 		return err
 	}
+	if c.in.excess() {
+		return errExcess
+	}
 	if err := checkFinished(m, c.sched12.finished(labelClient, c.hs.transcript.sum())); err != nil {
 		return err
 	}

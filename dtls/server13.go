@@ -211,6 +211,9 @@ func (c *Conn) server13Finished(_ time.Time, m message) error {
 	if err := c.expect(m, typeFinished); err != nil {
 		return err
 	}
+	if c.in.excess() {
+		return errExcess
+	}
 	want, err := c.sched13.finished(c.hs.peerTraffic, c.hs.transcript.sum())
 	if err != nil {
 		return &AlertError{Alert: AlertInternalError, Err: err}

@@ -33,6 +33,7 @@ type flags struct {
 
 	certFile, keyFile  string
 	credentials        int
+	defaultCredential  bool
 	selectedCredential string
 
 	verifyPeer, requireCertificate, verifyFail, customVerify bool
@@ -116,7 +117,7 @@ var values = map[string]func(*flags, string) error{
 	"-port":                        func(f *flags, v string) error { f.port = v; return nil },
 	"-shim-id":                     func(f *flags, v string) (err error) { f.shimID, err = strconv.ParseUint(v, 10, 64); return err },
 	"-trust-cert":                  func(*flags, string) error { return nil }, // certificates are the caller's business
-	"-cert-file":                   func(f *flags, v string) error { f.certFile = v; return nil },
+	"-cert-file":                   (*flags).setCertFile,
 	"-key-file":                    func(f *flags, v string) error { f.keyFile = v; return nil },
 	"-expect-selected-credential":  func(f *flags, v string) error { f.selectedCredential = v; return nil },
 	"-signing-prefs":               func(f *flags, v string) error { return appendNumber(&f.config.SigningSchemes, v) },
@@ -158,6 +159,12 @@ func appendNumber[T ~uint16](list *[]T, v string) error {
 	n, err := strconv.ParseUint(v, 10, 16)
 	*list = append(*list, T(n))
 	return err
+}
+
+func (f *flags) setCertFile(name string) error {
+	f.certFile = name
+	f.defaultCredential = f.defaultCredential || f.credentials == 0
+	return nil
 }
 
 func (f *flags) setTimeout(v string) error {
@@ -236,7 +243,8 @@ func (f *flags) setProtocols(v string) error {
 
 // finish turns what was said into a configuration.
 func (f *flags) finish() error {
-	if !f.dtls || f.credentials > 1 {
+	// A connection has one certificate; to choose between several is BoringSSL's.
+	if !f.dtls || f.credentials > 1 || f.credentials == 1 && f.defaultCredential {
 		return errUnimplemented
 	}
 	if f.noTLS13 {

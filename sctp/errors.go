@@ -62,4 +62,3 @@ var (
 	errCookie          = errors.New("sctp: bad cookie")
 	errBadInit         = errors.New("sctp: bad INIT")
 )
-

@@ -38,3 +38,23 @@ type Dropped struct {
 	DuplicateData, WindowFull, BadStream          uint64 // data chunks
 	Cookie                                        uint64
 }
+
+// Stats returns a snapshot.
+func (a *Association) Stats() Stats {
+	s := a.stats
+	s.State = a.phase.public()
+	s.SmoothedRTT, s.LatestRTT, s.MinRTT = a.rtt.smoothed, a.rtt.latest, a.rtt.lowest
+	s.RTO = a.rtt.timeout(a.path.RTT)
+	s.MTU = a.path.MTU
+	s.CongestionWindow, s.PacingRate = a.cc.window(), a.cc.pacingRate()
+	s.BytesInFlight = a.out.flight
+	s.PeerWindow = a.peerWindow
+	s.ReceiveWindow = a.window.size
+	s.ReceiveWindowUsed = a.window.lent + a.inbox.held
+	s.BufferedBytes = a.queue.buffered
+	s.Interleaving, s.ZeroChecksum = a.interleaving, a.sendZero
+	s.PartialReliability = a.peerFeatures.has(featForwardTSN)
+	s.Reconfig = a.peerFeatures.has(featReconfig)
+	s.MaxOutgoingStreams, s.MaxIncomingStreams = a.maxOut, a.maxIn
+	return s
+}

@@ -1,0 +1,5 @@
+package sctp
+
+import "time"
+
+func newBBR(mtu int, _ time.Duration) congestion { return newCubic(mtu) }

@@ -1,0 +1,268 @@
+package sctp
+
+import "time"
+
+// outMessage is a message that was accepted by Send and is not wholly acknowledged.
+type outMessage struct {
+	next       *outMessage // in the stream's queue, or in the free list
+	stream     *outStream
+	data       []byte // pooled
+	sent       int    // bytes that have TSNs
+	unacked    int    // fragments with TSNs that are not acknowledged cumulatively
+	firstTSN   uint32
+	mid        uint32 // SSN or MID; assigned with the first fragment
+	fragments  uint32 // how many have TSNs
+	ppid       uint32
+	expires    tick  // zero: never
+	maxResends int32 // negative: no limit
+	unordered  bool
+	begun      bool
+	abandoned  bool
+}
+
+// outStream is the sending half of a stream. It exists from its first use on.
+type outStream struct {
+	id        uint16
+	weight    uint16
+	resetting bool // takes no more messages
+	queued    bool // in the reset queue
+	threshold int
+	buffered  int // bytes without TSN
+	messages  int // not wholly acknowledged
+	nextSSN   uint32
+	nextUMID  uint32 // of unordered I-DATA messages
+	head      *outMessage
+	tail      *outMessage
+
+	// Scheduling (start-time fair queueing): the virtual time at which the stream's next fragment begins.
+	start uint64
+	index int // in sendQueue.active, -1: not there
+}
+
+const (
+	defaultWeight = 256
+	// virtualScale keeps the fractions of bytes divided by weight.
+	virtualScale = 1 << 12
+)
+
+// sendQueue holds what has no TSN yet, and chooses whose turn it is: streams share by weight, and a stream that was silent
+// gets its turn next.
+type sendQueue struct {
+	interleaving bool
+	streams      map[uint16]*outStream
+	last         *outStream
+	active       []*outStream // a heap by start
+	current      *outStream   // in the middle of a message that must not be interleaved
+	virtual      uint64
+	buffered     int
+	freeMessages *outMessage
+	pool         *bufferPool
+}
+
+func (q *sendQueue) stream(id uint16) *outStream {
+	if q.last != nil && q.last.id == id {
+		return q.last
+	}
+	s := q.streams[id]
+	if s == nil {
+		if q.streams == nil {
+			q.streams = make(map[uint16]*outStream)
+		}
+		s = &outStream{id: id, weight: defaultWeight, index: -1}
+		q.streams[id] = s
+	}
+	q.last = s
+	return s
+}
+
+// find is stream without making one.
+func (q *sendQueue) find(id uint16) *outStream {
+	if q.last != nil && q.last.id == id {
+		return q.last
+	}
+	return q.streams[id]
+}
+
+func (q *sendQueue) forget(s *outStream) {
+	if q.last == s {
+		q.last = nil
+	}
+	delete(q.streams, s.id)
+}
+
+// push queues a copy of data.
+func (q *sendQueue) push(s *outStream, now tick, ppid uint32, data []byte, o *SendOptions) {
+	m := q.freeMessages
+	if m == nil {
+		m = new(outMessage)
+	} else {
+		q.freeMessages = m.next
+	}
+	*m = outMessage{stream: s, ppid: ppid, unordered: o.Unordered, maxResends: -1, data: q.pool.get(len(data))}
+	copy(m.data, data)
+	switch o.Reliability {
+	case LimitedRetransmits:
+		m.maxResends = int32(o.MaxRetransmits)
+	case LimitedLifetime:
+		m.expires = now.after(max(o.Lifetime, time.Nanosecond))
+	}
+	if s.tail == nil {
+		s.head = m
+	} else {
+		s.tail.next = m
+	}
+	s.tail = m
+	s.messages++
+	s.buffered += len(data)
+	q.buffered += len(data)
+	if s.index < 0 && q.current != s {
+		q.activate(s)
+	}
+}
+
+// free gives a message back that nothing refers to any more.
+func (q *sendQueue) free(m *outMessage) {
+	m.stream.messages--
+	q.releaseData(m)
+	*m = outMessage{next: q.freeMessages}
+	q.freeMessages = m
+}
+
+func (q *sendQueue) releaseData(m *outMessage) {
+	if m.data != nil {
+		q.pool.put(m.data)
+		m.data = nil
+	}
+}
+
+// front is the message that the next fragment is taken from; nil: nothing is queued.
+func (q *sendQueue) front() *outMessage {
+	if q.current != nil {
+		return q.current.head
+	}
+	if len(q.active) == 0 {
+		return nil
+	}
+	return q.active[0].head
+}
+
+// took notes that n bytes of the front message have got a TSN, and reports whether the buffered amount crossed its threshold.
+func (q *sendQueue) took(m *outMessage, n int) (low bool) {
+	s := m.stream
+	if q.current == nil {
+		q.virtual = s.start
+	}
+	s.start += uint64(n+dataHeaderSize) * virtualScale / uint64(s.weight)
+	m.sent += n
+	low = q.unbuffer(s, n)
+	if m.sent == len(m.data) {
+		q.unlink(s)
+		return low
+	}
+	if q.interleaving {
+		q.down(s.index)
+	} else if q.current == nil {
+		q.current = s
+		q.remove(s)
+	}
+	return low
+}
+
+func (q *sendQueue) unbuffer(s *outStream, n int) (low bool) {
+	above := s.buffered > s.threshold
+	s.buffered -= n
+	q.buffered -= n
+	return above && s.buffered <= s.threshold
+}
+
+// drop takes the front message m of its stream out of the queue without sending the rest.
+func (q *sendQueue) drop(m *outMessage) (low bool) {
+	low = q.unbuffer(m.stream, len(m.data)-m.sent)
+	q.unlink(m.stream)
+	return low
+}
+
+// unlink removes the first message of a stream's queue and files the stream anew.
+func (q *sendQueue) unlink(s *outStream) {
+	m := s.head
+	s.head, m.next = m.next, nil
+	if s.head == nil {
+		s.tail = nil
+	}
+	if q.current == s {
+		q.current = nil
+		if s.head != nil {
+			q.activate(s)
+		}
+		return
+	}
+	if s.head == nil {
+		q.remove(s)
+	} else if s.index >= 0 {
+		q.down(s.index)
+	}
+}
+
+// activate puts a stream into the heap; it begins no earlier than the present virtual time.
+func (q *sendQueue) activate(s *outStream) {
+	s.start = max(s.start, q.virtual)
+	s.index = len(q.active)
+	q.active = append(q.active, s)
+	q.up(s.index)
+}
+
+func (q *sendQueue) remove(s *outStream) {
+	i := s.index
+	if i < 0 {
+		return
+	}
+	n := len(q.active) - 1
+	q.swap(i, n)
+	q.active[n] = nil
+	q.active = q.active[:n]
+	s.index = -1
+	if i < n {
+		q.down(i)
+		q.up(i)
+	}
+}
+
+func (q *sendQueue) swap(i, j int) {
+	q.active[i], q.active[j] = q.active[j], q.active[i]
+	q.active[i].index, q.active[j].index = i, j
+}
+
+func (q *sendQueue) up(i int) {
+	for i > 0 {
+		p := (i - 1) / 2
+		if q.active[p].start <= q.active[i].start {
+			return
+		}
+		q.swap(i, p)
+		i = p
+	}
+}
+
+func (q *sendQueue) down(i int) {
+	for {
+		c := 2*i + 1
+		if c >= len(q.active) {
+			return
+		}
+		if c+1 < len(q.active) && q.active[c+1].start < q.active[c].start {
+			c++
+		}
+		if q.active[i].start <= q.active[c].start {
+			return
+		}
+		q.swap(i, c)
+		i = c
+	}
+}
+
+// clear drops everything queued, at the end of the association.
+func (q *sendQueue) clear() {
+	*q = sendQueue{pool: q.pool}
+}
+
+func (q *sendQueue) trim() { q.freeMessages = nil }

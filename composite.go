@@ -81,6 +81,8 @@ type compositeSink interface {
 	// channelRefused tells that a channel which was waiting for the association came to nothing: it was closed (err is
 	// nil) or could not be made.
 	channelRefused(dc *DataChannel, err error)
+	// trackFlows tells of the first packet of a track, and of the first after a pause.
+	trackFlows(*TrackRemote)
 	// allocate gives the memory of a data channel message.
 	allocate(n int) []byte
 }

@@ -430,7 +430,7 @@ func (r *rtpPipe) stream(now time.Time, h *rtpflow.Header, route rtpflow.Route, 
 	}
 	if !track.flowing {
 		track.flowing = true
-		track.receiver.pc.onTrackFlows(track)
+		r.c.sink.trackFlows(track)
 	}
 	return s
 }

@@ -49,6 +49,7 @@ type transport struct {
 	since    time.Time // when the first of them was left
 	answered bool      // nothing came in since the last flush of an API call
 	writers  []waitingWriter
+	batch    [8]netio.Message // of write: what escapes to the system is not on the stack
 
 	// credit gathers the receive window that handlers have freed; the transport is entered when it is worth it.
 	credit atomic.Int64
@@ -65,6 +66,7 @@ type transportEvents interface {
 	onDTLSState(dtls.State, error)
 	onChannel(dcep.Event)
 	onChannelRefused(*DataChannel, error)
+	onTrackFlows(*TrackRemote)
 }
 
 // newTransport makes a transport and its engine; nothing runs before gather.
@@ -146,32 +148,36 @@ func (t *transport) write(base ice.BaseID, msgs []message) int {
 	if conn == nil {
 		return len(msgs)
 	}
-	var batch [16]netio.Message
 	taken := 0
 	for taken < len(msgs) {
-		n := min(len(msgs)-taken, len(batch))
-		for i := range n {
+		batch := t.batch[:min(len(msgs)-taken, len(t.batch))]
+		for i := range batch {
 			batch[i] = msgs[taken+i].Message
 		}
-		sent, err := conn.WriteBatch(batch[:n])
-		var size *netio.SizeError
-		if errors.As(err, &size) {
-			t.engine.packetTooLarge(size.Remote, size.Size)
-		} else if err != nil && !errors.Is(err, net.ErrClosed) {
-			t.logger.Debug("write failed", "error", err)
-		}
-		if err != nil && sent == 0 && size == nil {
+		sent, err := conn.WriteBatch(batch)
+		if err != nil && !t.writeFailed(err) {
 			return len(msgs)
 		}
 		taken += sent
-		if sent < n {
-			if sent < len(batch) {
-				msgs[taken].Data = batch[sent].Data // a burst may have been taken in part
-			}
+		if sent < len(batch) {
+			msgs[taken].Data = batch[sent].Data // a burst may have been taken in part
 			return taken
 		}
 	}
 	return taken
+}
+
+// writeFailed reports whether the socket is still of use.
+func (t *transport) writeFailed(err error) bool {
+	var size *netio.SizeError
+	if errors.As(err, &size) {
+		t.engine.packetTooLarge(size.Remote, size.Size)
+		return true
+	}
+	if !errors.Is(err, net.ErrClosed) {
+		t.logger.Debug("write failed", "error", err)
+	}
+	return false
 }
 
 // arm sets the timer to the earliest deadline. A timer that fires early finds nothing to do and is set again, so that a
@@ -338,6 +344,9 @@ func (t *transport) channelEvent(e dcep.Event) { t.events.onChannel(e) }
 
 // channelRefused implements compositeSink.
 func (t *transport) channelRefused(dc *DataChannel, err error) { t.events.onChannelRefused(dc, err) }
+
+// trackFlows implements compositeSink.
+func (t *transport) trackFlows(track *TrackRemote) { t.events.onTrackFlows(track) }
 
 // allocate implements compositeSink: a message is the user's to keep.
 func (t *transport) allocate(n int) []byte { return make([]byte, n) }

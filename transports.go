@@ -65,3 +65,6 @@ func (s *RTPSender) Transport() *DTLSTransport { return &DTLSTransport{s.pc} }
 
 // Transport returns the DTLS transport that the receiver's packets take.
 func (r *RTPReceiver) Transport() *DTLSTransport { return &DTLSTransport{r.pc} }
+
+// DTLSState returns the state of DTLS, which DTLSTransport.State returns too.
+func (pc *PeerConnection) DTLSState() DTLSTransportState { return get(&pc.mu, &pc.dtlsState) }

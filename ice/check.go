@@ -3,6 +3,7 @@ package ice
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/pion/stun/v3"
@@ -111,7 +112,7 @@ func (a *Agent) handleCheckResponse(now time.Time, t *transaction, b *base, remo
 		a.failUnlessConsent(t)
 		return
 	}
-	a.verified.add(b.id, remote, p.gen.number)
+	a.verify(b, remote, p.gen)
 	if m.Type.Class == stun.ClassErrorResponse {
 		a.handleCheckError(t, attrs)
 		return
@@ -188,8 +189,8 @@ func (a *Agent) checking(p *pair) bool {
 // checkSucceeded makes a valid pair of a check's success (RFC 8445 §7.2.5.3).
 func (a *Agent) checkSucceeded(now time.Time, t *transaction, attrs attributes) {
 	p, g := t.pair, t.pair.gen
-	if g != a.cur {
-		return
+	if g != a.cur || !slices.Contains(g.pairs, p) {
+		return // over, or given way to better pairs
 	}
 	local := a.mappedLocal(g, t, attrs.mapped)
 	v := p
@@ -203,7 +204,7 @@ func (a *Agent) checkSucceeded(now time.Time, t *transaction, attrs attributes) 
 		if g.firstValid.IsZero() {
 			g.firstValid = now
 		}
-		if !g.isListed(v) {
+		if !slices.Contains(g.valid, v) {
 			g.valid = append(g.valid, v)
 		}
 	}
@@ -223,15 +224,6 @@ func (a *Agent) checkSucceeded(now time.Time, t *transaction, attrs attributes) 
 		v.lastNominate = now
 		a.follow(now, v)
 	}
-}
-
-func (g *generation) isListed(v *pair) bool {
-	for _, q := range g.valid {
-		if q == v {
-			return true
-		}
-	}
-	return false
 }
 
 // mappedLocal returns the local candidate that the peer saw, a new peer-reflexive one if there is none (RFC 8445

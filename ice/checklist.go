@@ -227,6 +227,13 @@ func (g *generation) nextOrdinary() *pair {
 	return g.firstWaiting()
 }
 
+// hasOrdinary tells whether nextOrdinary would find a pair.
+func (g *generation) hasOrdinary() bool {
+	return g.selected == nil && g.ready() && slices.ContainsFunc(g.pairs, func(p *pair) bool {
+		return (p.state == PairWaiting && !p.queued) || (p.state == PairFrozen && !g.foundationBusy(p))
+	})
+}
+
 func (g *generation) firstWaiting() *pair {
 	for _, p := range g.pairs {
 		if p.state == PairWaiting && !p.queued {

@@ -78,8 +78,10 @@ func (a *Agent) maintained() (list [2]*pair) {
 }
 
 // checkConsent sends the consent checks whose time has come: binding requests that are never sent again, each after its own
-// random time (RFC 7675 §5.1). One that stays unanswered may have been lost, or the path may be: a connectivity check finds
-// out, which is sent again by the rules of RFC 8445 §14 until something answers.
+// random time (RFC 7675 §5.1).
+//
+// Deviates: one that stays unanswered may have been lost, or the path may be. A connectivity check, which is sent again by
+// the rules of RFC 8445 §14 until something answers, finds out, so that a lossy path is not taken for a dead one.
 func (a *Agent) checkConsent(now time.Time) {
 	for _, p := range a.maintained() {
 		if p == nil {

@@ -250,7 +250,7 @@ func (a *Agent) addRemote(now time.Time, g *generation, c Candidate) error {
 	}
 	if r := g.remoteAt(c.Addr); r != nil {
 		if r.Type == TypePeerReflexive {
-			// RFC 8445 §7.3.1.3: what the check has shown was only a guess of this one.
+			// What the check has shown was only a guess of this one (RFC 8445 §7.3.1.3).
 			id := r.id
 			*r = remoteCandidate{Candidate: c, id: id}
 			g.reprioritize(a.role)

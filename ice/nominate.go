@@ -5,8 +5,10 @@ import (
 	"time"
 )
 
-// renominateAfter is how long a nomination stands against one of lower priority. RFC 8445 knows one nomination only; peers
-// that nominate each pair as they go want the best one, and peers that change their mind say it again and again.
+// renominateAfter is how long a nomination stands against one of lower priority.
+//
+// Deviates: RFC 8445 §8.1.1 knows one nomination only. Peers that nominate each pair as they go want the best one, and
+// peers that change their mind, as browsers do when a path dies, say it again and again.
 const renominateAfter = 5 * time.Second
 
 // nominate lets a controlling agent nominate a pair once it is time (RFC 8445 §8.1.1): the check is made again, with

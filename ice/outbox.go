@@ -137,18 +137,31 @@ func (v *verifiedSet) has(base BaseID, remote netip.AddrPort) bool {
 	return false
 }
 
-func (v *verifiedSet) add(base BaseID, remote netip.AddrPort, gen uint64) {
-	if v.has(base, remote) {
-		v.entries[v.last].gen = max(gen, v.entries[v.last].gen)
+// add takes an address in; when the set is full the oldest one but keep gives way.
+func (v *verifiedSet) add(e, keep verifiedEntry) {
+	if v.has(e.base, e.remote) {
+		v.entries[v.last].gen = max(e.gen, v.entries[v.last].gen)
 		return
 	}
-	e := verifiedEntry{base: base, remote: remote, gen: gen}
 	if len(v.entries) < maxVerified {
 		v.entries = append(v.entries, e)
 		return
 	}
+	if old := v.entries[v.oldest]; old.base == keep.base && old.remote == keep.remote {
+		v.oldest = (v.oldest + 1) % maxVerified
+	}
 	v.entries[v.oldest] = e
 	v.oldest = (v.oldest + 1) % maxVerified
+}
+
+// verify notes that an authenticated message has come from an address. The one of the pair in use stays, however many
+// others somebody who has recorded a check may make up.
+func (a *Agent) verify(b *base, remote netip.AddrPort, g *generation) {
+	var keep verifiedEntry
+	if p := a.routePair; p != nil {
+		keep = verifiedEntry{base: p.local.base.id, remote: p.remote.Addr}
+	}
+	a.verified.add(verifiedEntry{base: b.id, remote: remote, gen: g.number}, keep)
 }
 
 // dropBefore forgets the generations before gen.

@@ -23,7 +23,7 @@ func FuzzHandlePacket(f *testing.F) {
 		from := netip.AddrPortFrom(peerAddr.Addr(), port)
 		_ = s.recv(from, raw)
 		s.sent()
-		t.Log("# the same as the body of an authenticated check, and of an answer to ours")
+		// The same as the body of an authenticated check, and of an answer to ours.
 		if len(raw) > 1000 {
 			raw = raw[:1000]
 		}

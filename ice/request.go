@@ -9,8 +9,13 @@ import (
 	"github.com/pion/stun/v3"
 )
 
-// handleRequest answers a connectivity or consent check (RFC 8445 §7.3). Strangers get no answer at all, not even the 400
-// and 401 of RFC 8489 §9.1.3: they would only serve to aim packets at others.
+// handleRequest answers a connectivity or consent check (RFC 8445 §7.3).
+//
+// Deviates: strangers get no answer at all, not even the 400 and 401 of RFC 8489 §9.1.3, which would only serve to aim
+// packets at others.
+//
+// Deviates: after a failure the agent is silent towards its peer too. It may not send any more (RFC 7675 §5.1), and a peer
+// that still got answers would send into the void.
 func (a *Agent) handleRequest(now time.Time, b *base, remote netip.AddrPort, m *stun.Message) error {
 	if !fingerprintOK(m, true) {
 		a.counters.Malformed++
@@ -27,15 +32,16 @@ func (a *Agent) handleRequest(now time.Time, b *base, remote netip.AddrPort, m *
 		return errKey
 	}
 	if a.state == StateFailed {
-		return nil // we cannot send any more, and the peer is to know it
+		return nil
 	}
 	a.counters.RequestsReceived++
+	a.verify(b, remote, g)
 	attrs := interpret(m)
 	switch {
 	case attrs.unknowns > 0:
 		a.answer(b, remote, a.errorMessage(m.TransactionID, stun.CodeUnknownAttribute, attrs.unknown[:attrs.unknowns], g.localKey))
 		return nil
-	case attrs.malformed || !attrs.hasPriority:
+	case attrs.malformed || (!attrs.hasPriority && g.remoteAt(remote) == nil): // without, nothing can be learned (§7.3.1.3)
 		a.answer(b, remote, a.errorMessage(m.TransactionID, stun.CodeBadRequest, nil, g.localKey))
 		return nil
 	case !a.settleRole(attrs):
@@ -43,7 +49,6 @@ func (a *Agent) handleRequest(now time.Time, b *base, remote netip.AddrPort, m *
 		return nil
 	}
 	a.answer(b, remote, a.successMessage(m.TransactionID, remote, g.localKey))
-	a.verified.add(b.id, remote, g.number)
 	if g != a.cur {
 		a.heardFrom(now, g, b, remote)
 		return nil

@@ -78,8 +78,11 @@ func TestSection5_1_3_RedundantReflexiveCandidateIsDropped(t *testing.T) {
 
 func TestSection5_3_Credentials(t *testing.T) {
 	for _, p := range []Parameters{
-		{Ufrag: "abc", Pwd: "0123456789012345678901"}, {Ufrag: "abcd", Pwd: "012345678901234567890"},
-		{Ufrag: "ab:d", Pwd: "0123456789012345678901"}, {Ufrag: "abcd"}, {Pwd: "0123456789012345678901"},
+		{Ufrag: "abc", Pwd: "0123456789012345678901"},
+		{Ufrag: "abcd", Pwd: "012345678901234567890"},
+		{Ufrag: "ab:d", Pwd: "0123456789012345678901"},
+		{Ufrag: "abcd"},
+		{Pwd: "0123456789012345678901"},
 	} {
 		if _, err := New(Config{Rand: newSeeded(1), Local: p}); err == nil {
 			t.Errorf("%v is taken", p)

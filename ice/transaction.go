@@ -165,7 +165,7 @@ func (a *Agent) hasPacedWork() bool {
 	if a.state == StateFailed || len(a.transactions) >= maxTransaction {
 		return false
 	}
-	return len(a.cur.triggered) > 0 || a.nextQuery() != nil || a.cur.nextOrdinary() != nil
+	return len(a.cur.triggered) > 0 || a.nextQuery() != nil || a.cur.hasOrdinary()
 }
 
 func (a *Agent) startTriggered() bool {

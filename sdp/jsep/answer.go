@@ -123,7 +123,7 @@ func (b *answerBuilder) rtp(i int, t *Transceiver) sdp.Media {
 	transportLines(&m, b.ice, b.p, b.setup)
 	t.senderLines(&m, answeredRIDs(t, o, &m))
 	if m.Direction.Receives() && hasURI(m.Extensions, ExtensionRID) {
-		receiveRIDs(&m, remoteRIDs(o))
+		receiveRIDs(&m, simulcastRIDs(o))
 	}
 	return m
 }
@@ -151,8 +151,8 @@ func answeredRIDs(t *Transceiver, offer, m *sdp.Media) []string {
 	return rids
 }
 
-// remoteRIDs are the streams that a section sends as simulcast, the first alternative of each.
-func remoteRIDs(m *sdp.Media) []string {
+// simulcastRIDs are the streams that a section sends as simulcast, the first alternative of each.
+func simulcastRIDs(m *sdp.Media) []string {
 	if m.Simulcast == nil {
 		return nil
 	}

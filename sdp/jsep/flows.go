@@ -45,10 +45,27 @@ func (f *Flow) negotiated(t *Transceiver, local, remote *description, i int) {
 	f.ReceiveExtensions = commonExtensions(lx, rx)
 	f.RTCPRsize = l.RTCPRsize && r.RTCPRsize
 	f.ExtmapAllowMixed = (l.ExtmapAllowMixed || local.sdp.ExtmapAllowMixed) && (r.ExtmapAllowMixed || remote.sdp.ExtmapAllowMixed)
+	f.Encodings = t.Sender.negotiatedEncodings(l)
 	f.SSRCs, f.SSRCGroups = t.Receiver.SSRCs, t.Receiver.SSRCGroups
 	if answer := &answerOf(local, remote).sdp.Media[i]; answer.Simulcast != nil {
 		f.RIDs = t.Receiver.RIDs
 	}
+}
+
+// negotiatedEncodings are the encodings to send: those of the section's simulcast, or the first one without RID.
+func (s *Sender) negotiatedEncodings(local *sdp.Media) []Encoding {
+	rids := simulcastRIDs(local)
+	var out []Encoding
+	for _, e := range s.Encodings {
+		if e.RID != "" && slices.Contains(rids, e.RID) {
+			out = append(out, e)
+		}
+	}
+	if len(out) == 0 {
+		out = []Encoding{s.Encodings[0]}
+		out[0].RID = ""
+	}
+	return out
 }
 
 // offered adds what a pending offer of this side allows to arrive.

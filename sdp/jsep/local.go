@@ -141,9 +141,6 @@ func (c *change) localAnswer(made *description, typ Type) error {
 		}
 		t.setCurrent(m.Direction)
 		t.FiredDirection = m.Direction
-		if m.Direction.Sends() {
-			t.keepEncodings(remoteRIDs(m))
-		}
 	}
 	if typ == TypePranswer {
 		c.setSignaling(StateHaveLocalPranswer)

@@ -172,6 +172,10 @@ func (b *offerBuilder) rtp(t *Transceiver, mid string) {
 		rids = t.encodingRIDs()
 	}
 	t.senderLines(&m, rids)
+	if l, _ := b.s.st.currentLocal.section(mid); m.Direction.Receives() && l != nil && l.Simulcast != nil && len(l.Simulcast.Recv) > 0 {
+		// Simulcast that comes in is not ended by an offer that does not speak of it.
+		receiveRIDs(&m, t.Receiver.RIDs)
+	}
 	b.d.sdp.ExtmapAllowMixed = caps.ExtmapAllowMixed
 	b.d.add(m, mid, t)
 }

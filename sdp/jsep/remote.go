@@ -141,7 +141,7 @@ func (c *change) remoteSection(t *Transceiver, r *description, i int) {
 			t.Receiver.Track = id.Track
 		}
 		t.Receiver.SSRCs, t.Receiver.SSRCGroups = m.SSRCs, m.SSRCGroups
-		t.Receiver.RIDs = remoteRIDs(m)
+		t.Receiver.RIDs = simulcastRIDs(m)
 	}
 	if !direction.Receives() {
 		c.endReceiving(t)
@@ -207,7 +207,7 @@ func (c *change) remoteAnswer(r *description) error {
 		offered := offer.sdp.Media[i].Direction
 		t.setCurrent(r.sdp.DirectionOf(i).Reverse().Intersect(offered))
 		t.Receptive = t.CurrentDirection.Receives()
-		if offered.Sends() && offer.sdp.Media[i].Simulcast != nil {
+		if sc := offer.sdp.Media[i].Simulcast; sc != nil && len(sc.Send) > 0 {
 			t.keepEncodings(acceptedRIDs(m))
 		}
 	}

@@ -1,6 +1,7 @@
 package ice
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -67,4 +68,79 @@ func TestPeerReflexiveCandidatesBehindNAT(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAnswerSlowerThanTheFirstChecks(t *testing.T) {
+	w := newWorld(t, 1)
+	w.signaling = 400 * time.Millisecond
+	a, b := w.add("a", Config{}, "10.0.0.1"), w.add("b", Config{}, "10.0.0.2")
+	w.connect(a, b)
+	t.Log("# the answer comes at 800 ms; b's checks have been there since 410 ms")
+	w.run(790*time.Millisecond, nil)
+	if !b.up() {
+		t.Errorf("b is %v: an early check is answered at once", b.a.State())
+	}
+	if !w.run(31*time.Millisecond, func() bool { return a.up() }) {
+		t.Errorf("a is not connected a round trip after the answer\n%s", w.trace.String())
+	}
+	if !w.run(50*time.Millisecond, func() bool { return len(a.selects) == 1 && len(b.selects) == 1 }) {
+		t.Errorf("no nomination\n%s", w.trace.String())
+	}
+}
+
+func TestBothBelieveToBeControlling(t *testing.T) {
+	for _, role := range []Role{RoleControlling, RoleControlled} {
+		w := newWorld(t, 4)
+		a, b := w.add("a", Config{}, "10.0.0.1"), w.add("b", Config{}, "10.0.0.2")
+		w.connect(a, b)
+		w.run(10*time.Millisecond, nil)
+		a.a.SetRole(w.now, role)
+		b.a.SetRole(w.now, role)
+		if !w.run(2*time.Second, func() bool { return a.in(StateCompleted) && b.in(StateCompleted) }) {
+			t.Fatalf("not completed\n%s", w.trace.String())
+		}
+		if a.a.Role() == b.a.Role() {
+			t.Errorf("both are %v", a.a.Role())
+		}
+	}
+}
+
+func TestManyInterfaces(t *testing.T) {
+	w := newWorld(t, 4)
+	w.blocked = func(from, to netip.AddrPort) bool { // only one pair works, the last one
+		return from.Addr().As4()[3] != 4 || to.Addr().As4()[3] != 4
+	}
+	a := w.add("a", Config{}, "10.1.0.1", "10.1.0.2", "10.1.0.3", "10.1.0.4")
+	b := w.add("b", Config{}, "10.2.0.1", "10.2.0.2", "10.2.0.3", "10.2.0.4")
+	w.connect(a, b)
+	if !w.run(2*time.Second, func() bool { return a.in(StateCompleted) && b.in(StateCompleted) }) {
+		t.Fatalf("not completed\n%s", w.trace.String())
+	}
+	if took := w.now.Sub(w.start); took > 600*time.Millisecond {
+		t.Errorf("the last of 16 pairs took %v", took)
+	}
+}
+
+func TestStats(t *testing.T) {
+	w := newWorld(t, 4)
+	a, b := w.add("a", Config{}, "10.0.0.1"), w.add("b", Config{}, "10.0.0.2")
+	w.connect(a, b)
+	w.run(30*time.Second, nil)
+	s := a.a.Stats()
+	if s.Role != RoleControlling || s.State != StateCompleted || s.GatheringState != GatheringComplete || s.SelectedChanges != 1 {
+		t.Errorf("stats %+v", s)
+	}
+	if len(s.Candidates) != 2 || len(s.Pairs) != 1 {
+		t.Fatalf("%d candidates, %d pairs", len(s.Candidates), len(s.Pairs))
+	}
+	p := s.Pairs[0]
+	if !p.Nominated || !p.Selected || !p.Valid || p.State != PairSucceeded || p.CurrentRTT != 20*time.Millisecond ||
+		p.TotalRTT != time.Duration(p.ResponsesRecv)*20*time.Millisecond || p.ConsentSent < 4 || p.ConsentSent > 8 ||
+		p.RequestsSent != p.ResponsesRecv || p.RequestsRecv != p.ResponsesSent || p.RequestsRecv < 5 {
+		t.Errorf("pair %+v", p)
+	}
+	if s.Counters.Malformed+s.Counters.BadIntegrity+s.Counters.BadUsername+s.Counters.Unexpected != 0 {
+		t.Errorf("counters %+v", s.Counters)
+	}
+	t.Logf("datagrams in 30 s: %d", w.sent)
 }

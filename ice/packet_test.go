@@ -201,3 +201,16 @@ func BenchmarkVerified(b *testing.B) {
 		}
 	}
 }
+
+func TestVerifiedKeepsThePairInUse(t *testing.T) {
+	s := connected(t)
+	for i := range 3 * maxVerified {
+		from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 3, 0, 1}), uint16(1+i))
+		if err := s.recv(from, s.request(be64(stun.AttrICEControlling, 1))); err != nil {
+			t.Fatal(err)
+		}
+		if !s.a.Verified(s.base, peerAddr) {
+			t.Fatalf("after %d others the pair in use is not verified any more", i+1)
+		}
+	}
+}

@@ -3,7 +3,6 @@ package webrtc
 import (
 	"slices"
 
-	"github.com/openparley/webrtc/sdp"
 	"github.com/openparley/webrtc/sdp/jsep"
 )
 
@@ -22,9 +21,8 @@ func (pc *PeerConnection) flowUpdates(fx *jsep.Effects) []flowUpdate {
 		}
 		codecs := fromSDPCodecs(f.Kind, f.ReceiveCodecs)
 		t.receiver.parameters = RTPParameters{Codecs: codecs, HeaderExtensions: fromSDPExtensions(f.ReceiveExtensions)}
-		t.receiver.layers(f.RIDs)
+		t.receiver.describe()
 		for _, track := range t.receiver.tracks {
-			track.id, track.streams = f.Transceiver.Receiver.Track, f.Transceiver.Receiver.Streams
 			track.codecs = withoutRepair(codecs)
 		}
 		flows = append(flows, flowUpdate{flow: f, transceiver: t, tracks: slices.Clone(t.receiver.tracks)})
@@ -57,7 +55,9 @@ func (pc *PeerConnection) announceTracks(fx *jsep.Effects) {
 		notify = append(notify, pc.joinStream(change))
 	}
 	for _, state := range fx.TracksAdded {
-		for _, track := range pc.adopt(state).receiver.tracks {
+		receiver := pc.adopt(state).receiver
+		receiver.describe()
+		for _, track := range receiver.tracks {
 			notify = append(notify, pc.trackNotice(track, state))
 		}
 	}
@@ -112,8 +112,8 @@ func (pc *PeerConnection) trackNotice(track *TrackRemote, state *jsep.Transceive
 // onTrackFlows is called under transport.mu at the first packet of a track, and at the first after a pause.
 func (pc *PeerConnection) onTrackFlows(track *TrackRemote) {
 	pc.task(func() func() {
-		if !sdp.Direction(track.receiver.transceiver.state.Direction).Receives() {
-			return nil
+		if !track.receiver.transceiver.state.Receptive {
+			return nil // it has been muted since
 		}
 		handler := track.setMuted(false)
 		return func() { call0(pc.events, handler) }

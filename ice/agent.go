@@ -14,8 +14,7 @@ import (
 // Agent is an ICE agent for one component. Not safe for concurrent use; driven by the transport that owns it. The package
 // comment tells what the driver owes it. `now` must never go backwards from call to call.
 type Agent struct {
-	// Immutable after New.
-	cfg Config
+	cfg Config // Immutable after New, but for Servers and Policy.
 
 	// Who we are.
 	rng        *rand.ChaCha8

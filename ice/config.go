@@ -135,7 +135,7 @@ const (
 	maxPairs       = 100  // RFC 8445 §6.1.2.5
 	maxValid       = 100  // valid pairs that are in no checklist
 	maxPeerReflex  = 32   // peer-reflexive candidates of a side and generation
-	maxResolves    = 16   // names of remote candidates being resolved
+	maxNames       = 16   // names of remote candidates of a generation
 	maxEarly       = 16   // checks before the remote parameters
 	maxPending     = 64   // remote candidates before the remote parameters
 	maxTransaction = 256  // transactions in flight

@@ -1,6 +1,7 @@
 package ice
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -82,6 +83,18 @@ func (a *Agent) Gather(now time.Time) {
 	a.startGathering(now)
 	a.run(now)
 }
+
+// SetServers replaces the servers, for the gatherings that start from now on (W3C's setConfiguration). Errors are ErrConfig.
+func (a *Agent) SetServers(servers []Server) error {
+	if len(servers) > maxServers {
+		return fmt.Errorf("%w: more than %d servers", ErrConfig, maxServers)
+	}
+	a.cfg.Servers = slices.Clone(servers)
+	return nil
+}
+
+// SetPolicy replaces the transport policy, for the gatherings that start from now on.
+func (a *Agent) SetPolicy(p TransportPolicy) { a.cfg.Policy = p }
 
 func (a *Agent) startGathering(now time.Time) {
 	a.dropTransactions(func(t *transaction) bool { return t.kind == kindServer || t.kind == kindRefresh })

@@ -255,6 +255,26 @@ func TestLinkLocalAddressesTakeTheZoneOfTheirBase(t *testing.T) {
 	}
 }
 
+func TestServersOfTheNextGathering(t *testing.T) {
+	s := connected(t)
+	if err := s.a.SetServers(make([]Server, maxServers+1)); !errors.Is(err, ErrConfig) {
+		t.Errorf("many servers: %v", err)
+	}
+	if err := s.a.SetServers([]Server{testServer}); err != nil {
+		t.Fatal(err)
+	}
+	s.a.SetPolicy(PolicyAll)
+	if err := s.a.Restart(s.now, Parameters{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range s.drain() {
+		if e, ok := e.(EventResolve); ok && e.Host == testServer.Host {
+			return
+		}
+	}
+	t.Error("the new server is not asked for")
+}
+
 func TestConfigIsChecked(t *testing.T) {
 	for name, c := range map[string]Config{
 		"no source":    {},

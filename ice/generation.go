@@ -21,6 +21,7 @@ type generation struct {
 	locals  []*localCandidate
 	remotes []*remoteCandidate
 
+	names     []hostPort  // of remote candidates, resolved or not
 	pending   []Candidate // remote candidates before the remote parameters
 	early     []earlyCheck
 	remoteEnd bool // end-of-candidates
@@ -108,6 +109,7 @@ func (a *Agent) SetRemoteParameters(now time.Time, p Parameters) error {
 
 // Restart begins a new generation with new credentials of ours (RFC 8445 §9); zero parameters are generated. Gathering
 // starts over on the sockets that there are; the pair in use carries packets until one of the new generation is nominated.
+// Going back to the credentials before, when the restart was not completed, is a Rollback.
 // Errors are ErrConfig, ErrClosed and those of Config.Rand.
 func (a *Agent) Restart(now time.Time, local Parameters) error {
 	if a.state == StateClosed {
@@ -124,6 +126,10 @@ func (a *Agent) Restart(now time.Time, local Parameters) error {
 	}
 	if a.cur.localSet && (a.cur.local.Ufrag == local.Ufrag || a.cur.local.Pwd == local.Pwd) {
 		return fmt.Errorf("%w: a restart changes ufrag and pwd", ErrConfig) // RFC 8445 §9
+	}
+	if b := a.cur.before; b != nil && b.local == local {
+		a.Rollback(now)
+		return nil
 	}
 	a.now = now
 	if a.cur.localSet {
@@ -267,6 +273,10 @@ func (a *Agent) routeCandidate(now time.Time, c Candidate) error {
 	if !g.started.IsZero() && (c.Ufrag == "" || c.Ufrag == g.remote.Ufrag) {
 		return a.addRemote(now, g, c)
 	}
+	same := func(d Candidate) bool { return d.Addr == c.Addr && d.Host == c.Host && d.Ufrag == c.Ufrag }
+	if slices.ContainsFunc(g.pending, same) {
+		return nil
+	}
 	if len(g.pending) >= maxPending {
 		if g.started.IsZero() {
 			return fmt.Errorf("%w: candidates before their parameters", ErrLimit)
@@ -329,6 +339,12 @@ func usableRemote(ap netip.AddrPort) bool {
 		addr != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
 
+// hostPort is what a candidate with a name instead of an address stands for.
+type hostPort struct {
+	host string
+	port uint16
+}
+
 // resolution is the name of a remote candidate that the driver is asked to look up.
 type resolution struct {
 	id, gen   uint64
@@ -337,14 +353,14 @@ type resolution struct {
 }
 
 func (a *Agent) resolveRemote(g *generation, c Candidate) error {
-	for _, r := range a.resolves {
-		if r.candidate.Host == c.Host && r.candidate.Addr == c.Addr {
-			return nil
-		}
+	name := hostPort{c.Host, c.Addr.Port()}
+	if slices.Contains(g.names, name) {
+		return nil
 	}
-	if len(a.resolves) >= maxResolves {
+	if len(g.names) >= maxNames {
 		return fmt.Errorf("%w: names of candidates", ErrLimit)
 	}
+	g.names = append(g.names, name)
 	r := &resolution{id: a.newID(), gen: a.gather.gen, g: g, candidate: c}
 	a.resolves = append(a.resolves, r)
 	a.post(EventResolve{Gen: r.gen, ID: r.id, Host: c.Host})

@@ -219,7 +219,7 @@ func TestRollbackOfARestart(t *testing.T) {
 	w.must(a.a.Restart(w.now, Parameters{}))
 	a.pump()
 	w.run(10*time.Second, nil)
-	a.a.Rollback(w.now)
+	w.must(a.a.Restart(w.now, before))
 	a.pump()
 	if a.a.LocalParameters() != before {
 		t.Error("the old credentials do not come back")

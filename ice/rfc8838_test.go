@@ -173,11 +173,11 @@ func TestObfuscatedCandidates(t *testing.T) {
 
 func TestNamesWithoutAddress(t *testing.T) {
 	s := newScript(t, RoleControlled)
-	for i := range maxResolves + 1 {
+	for i := range maxNames + 1 {
 		err := s.a.AddRemoteCandidate(s.now, Candidate{
 			Component: 1, Transport: "udp", Host: "x.local", Addr: netip.AddrPortFrom(netip.Addr{}, uint16(1+i)),
 		})
-		if (i < maxResolves) != (err == nil) {
+		if (i < maxNames) != (err == nil) {
 			t.Errorf("name %d: %v", i, err)
 		}
 	}
@@ -188,5 +188,11 @@ func TestNamesWithoutAddress(t *testing.T) {
 	}
 	if len(s.a.resolves) != 0 {
 		t.Error("names stay")
+	}
+	t.Log("# a name that is given again is not asked for again")
+	if err := s.a.AddRemoteCandidate(s.now, Candidate{
+		Component: 1, Transport: "udp", Host: "x.local", Addr: netip.AddrPortFrom(netip.Addr{}, 1),
+	}); err != nil || len(s.a.resolves) != 0 {
+		t.Errorf("%v, %d names", err, len(s.a.resolves))
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 )
 
 // AnnexBReader reads a stream of H.264 NAL units with start codes (H.264 Annex B).
@@ -41,7 +42,7 @@ func (a *AnnexBReader) read() ([]byte, error) {
 		}
 		if len(a.buf) > MaxFrame {
 			a.err = ErrTooLarge
-			a.buf = nil
+			a.buf, a.scanned = nil, 0
 			return nil, a.err
 		}
 		a.fill()
@@ -51,8 +52,8 @@ func (a *AnnexBReader) read() ([]byte, error) {
 func (a *AnnexBReader) fill() {
 	const step = 64 << 10
 	at := len(a.buf)
-	a.buf = append(a.buf, make([]byte, step)...)
-	n, err := a.r.Read(a.buf[at:])
+	a.buf = slices.Grow(a.buf, step)
+	n, err := a.r.Read(a.buf[at : at+step])
 	a.buf = a.buf[:at+n]
 	if err != nil {
 		a.err = err
@@ -72,7 +73,8 @@ func (a *AnnexBReader) cut() ([]byte, bool, error) {
 		i += a.scanned
 		nal := bytes.TrimRight(a.buf[:i], "\x00")
 		if !a.begun && len(nal) > 0 {
-			a.err, a.buf = fmt.Errorf("%w: no start code in front", ErrFormat), nil
+			a.buf, a.scanned = nil, 0
+			a.err = fmt.Errorf("%w: no start code in front", ErrFormat)
 			return nil, false, a.err
 		}
 		nal = bytes.Clone(nal)
@@ -87,7 +89,7 @@ func (a *AnnexBReader) cut() ([]byte, bool, error) {
 // rest returns what is behind the last start code, or the error at the end.
 func (a *AnnexBReader) rest() ([]byte, error) {
 	nal := bytes.TrimRight(a.buf, "\x00")
-	a.buf = nil
+	a.buf, a.scanned = nil, 0
 	if len(nal) == 0 || !errors.Is(a.err, io.EOF) {
 		return nil, a.err
 	}

@@ -168,7 +168,7 @@ func (a *FrameAssembler) Pop() (Sample, bool) {
 		switch {
 		case !head.present:
 			gap := a.missing()
-			if !a.mayGiveUp(a.at(a.next + gap).timestamp) {
+			if !a.mayGiveUp(a.next, a.at(a.next+gap).timestamp) {
 				return Sample{}, false
 			}
 			a.skip(gap)
@@ -177,11 +177,12 @@ func (a *FrameAssembler) Pop() (Sample, bool) {
 		case !a.usable(head):
 			a.discard(head)
 		default:
-			count, whole := a.extent(head)
-			if !whole {
-				if !a.mayGiveUp(head.timestamp) {
-					return Sample{}, false
-				}
+			count, end := a.extent(head)
+			switch {
+			case end == frameArrives && !a.flushing,
+				end == frameHole && !a.mayGiveUp(a.next+uint16(count), head.timestamp):
+				return Sample{}, false
+			case end != frameWhole:
 				a.giveUpFrame(head, count)
 				continue
 			}
@@ -201,9 +202,9 @@ func (a *FrameAssembler) usable(head *heldPacket) bool {
 	return a.codec.beginsFrame(head.payload, a.contiguous)
 }
 
-// mayGiveUp says whether a frame with the timestamp has been waited for long enough.
-func (a *FrameAssembler) mayGiveUp(timestamp uint32) bool {
-	if a.flushing || a.newest-a.next >= a.max {
+// mayGiveUp says whether a missing packet has been waited for long enough; the timestamp is that of its neighbour.
+func (a *FrameAssembler) mayGiveUp(missing uint16, timestamp uint32) bool {
+	if a.flushing || a.newest-missing >= a.max {
 		return true
 	}
 	since := a.newestTime - timestamp
@@ -245,19 +246,30 @@ func (a *FrameAssembler) skip(gap uint16) {
 	a.contiguous, a.consumed = false, true
 }
 
-// extent returns how many packets of the frame follow each other, and whether the last one of them ends it.
-func (a *FrameAssembler) extent(head *heldPacket) (count int, whole bool) {
+// frameEnd says how the packets of a frame end.
+type frameEnd uint8
+
+const (
+	frameWhole   frameEnd = iota
+	frameHole             // a packet is missing
+	frameArrives          // the newest packet belongs to it, perhaps not the last
+)
+
+// extent returns how many packets of the frame follow each other, and what comes then.
+func (a *FrameAssembler) extent(head *heldPacket) (count int, end frameEnd) {
 	for seq := a.next; ; seq++ {
 		p := a.at(seq)
-		if int16(a.newest-seq) < 0 || !p.present {
-			return count, false
-		}
-		if p.timestamp != head.timestamp {
-			return count, true
+		switch {
+		case int16(a.newest-seq) < 0:
+			return count, frameArrives
+		case !p.present:
+			return count, frameHole
+		case p.timestamp != head.timestamp:
+			return count, frameWhole
 		}
 		count++
 		if p.marker || !a.codec.Video() {
-			return count, true
+			return count, frameWhole
 		}
 	}
 }

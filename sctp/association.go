@@ -132,8 +132,20 @@ const maxEvents = 1 << 17
 
 func (a *Association) post(e Event) {
 	if a.events.len() < maxEvents {
+		a.inbox.serial++
+		e.serial = a.inbox.serial
 		a.events.push(e)
 	}
+}
+
+// MessageFirst reports whether the next message became receivable before the next event happened (true as well when there is
+// no event). A caller that takes both in this order sees them as they came: the messages of a stream before its reset, and
+// those of its next life behind it.
+func (a *Association) MessageFirst() bool {
+	if a.inbox.ready.len() == 0 {
+		return false
+	}
+	return a.events.len() == 0 || a.inbox.ready.at(0).serial < a.events.at(0).serial
 }
 
 // Event takes the next event.

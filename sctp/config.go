@@ -87,6 +87,8 @@ type SendOptions struct {
 	Reliability    Reliability
 	MaxRetransmits uint16        // LimitedRetransmits: zero sends once
 	Lifetime       time.Duration // LimitedLifetime
+	// Uncounted keeps the message out of BufferedAmount: it belongs to the layer above, not to its user.
+	Uncounted bool
 }
 
 // Message is one received message.

@@ -45,6 +45,7 @@ type ready struct {
 	bytes     int
 	count     int
 	head      *fragment
+	serial    uint64
 }
 
 // reassembly puts fragments together and messages in order.
@@ -52,6 +53,7 @@ type reassembly struct {
 	interleaving bool
 	maxMessage   int
 	pool         *bufferPool
+	serial       uint64 // counts messages and the association's events, to tell which came first
 	streams      map[uint16]*inStream
 	last         *inStream // of the last chunk, to spare the map
 	ready        ring[ready]
@@ -276,7 +278,8 @@ func (q *reassembly) deliverRun(s *inStream, r *run, unordered bool) {
 }
 
 func (q *reassembly) deliver(s *inStream, ppid uint32, unordered bool, head *fragment, bytes, count int) {
-	q.ready.push(ready{stream: s.id, unordered: unordered, ppid: ppid, bytes: bytes, count: count, head: head})
+	q.serial++
+	q.ready.push(ready{stream: s.id, unordered: unordered, ppid: ppid, bytes: bytes, count: count, head: head, serial: q.serial})
 }
 
 // discard frees an unfinished run.

@@ -158,6 +158,15 @@ func (a *Association) Receive(alloc func(n int) []byte) (Message, bool) {
 	return m, ok
 }
 
+// Peek describes the message that Receive would take, Data excepted, and its size.
+func (a *Association) Peek() (m Message, n int, ok bool) {
+	if a.inbox.ready.len() == 0 {
+		return Message{}, 0, false
+	}
+	r := a.inbox.ready.at(0)
+	return Message{Stream: r.stream, PPID: r.ppid, Unordered: r.unordered, Charge: r.bytes + messageCharge}, r.bytes, true
+}
+
 // Credit gives n bytes of Message.Charge back to the receive window.
 func (a *Association) Credit(now time.Time, n int) {
 	t := a.enter(now)

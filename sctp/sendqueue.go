@@ -16,6 +16,7 @@ type outMessage struct {
 	expires    tick  // zero: never
 	maxResends int32 // negative: no limit
 	unordered  bool
+	uncounted  bool // not in the stream's buffered amount
 	begun      bool
 	abandoned  bool
 }
@@ -98,7 +99,7 @@ func (q *sendQueue) push(s *outStream, now tick, ppid uint32, data []byte, o *Se
 	} else {
 		q.freeMessages = m.next
 	}
-	*m = outMessage{stream: s, ppid: ppid, unordered: o.Unordered, maxResends: -1, data: q.pool.get(len(data))}
+	*m = outMessage{stream: s, ppid: ppid, unordered: o.Unordered, uncounted: o.Uncounted, maxResends: -1, data: q.pool.get(len(data))}
 	copy(m.data, data)
 	switch o.Reliability {
 	case LimitedRetransmits:
@@ -113,7 +114,9 @@ func (q *sendQueue) push(s *outStream, now tick, ppid uint32, data []byte, o *Se
 	}
 	s.tail = m
 	s.messages++
-	s.buffered += len(data)
+	if !m.uncounted {
+		s.buffered += len(data)
+	}
 	q.buffered += len(data)
 	if s.index < 0 && q.current != s {
 		q.activate(s)
@@ -154,7 +157,7 @@ func (q *sendQueue) took(m *outMessage, n int) (low bool) {
 	}
 	s.start += uint64(n+dataHeaderSize) * virtualScale / uint64(s.weight)
 	m.sent += n
-	low = q.unbuffer(s, n)
+	low = q.unbuffer(m, n)
 	if m.sent == len(m.data) {
 		q.unlink(s)
 		return low
@@ -168,16 +171,20 @@ func (q *sendQueue) took(m *outMessage, n int) (low bool) {
 	return low
 }
 
-func (q *sendQueue) unbuffer(s *outStream, n int) (low bool) {
+func (q *sendQueue) unbuffer(m *outMessage, n int) (low bool) {
+	q.buffered -= n
+	if m.uncounted {
+		return false
+	}
+	s := m.stream
 	above := s.buffered > s.threshold
 	s.buffered -= n
-	q.buffered -= n
 	return above && s.buffered <= s.threshold
 }
 
 // drop takes the front message m of its stream out of the queue without sending the rest.
 func (q *sendQueue) drop(m *outMessage) (low bool) {
-	low = q.unbuffer(m.stream, len(m.data)-m.sent)
+	low = q.unbuffer(m, len(m.data)-m.sent)
 	q.unlink(m.stream)
 	return low
 }

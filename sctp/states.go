@@ -90,4 +90,6 @@ type Event struct {
 	Err       error     // EventState, EventStreamReset (the peer refused)
 	Stream    uint16    // EventStreamReset, EventBufferedAmountLow
 	Direction Direction // EventStreamReset
+
+	serial uint64 // orders it among the messages
 }

@@ -1,170 +1,268 @@
 package dcep
 
 import (
-	"errors"
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/openparley/webrtc/sctp"
 )
 
-// Errors that callers branch on.
-var (
-	// ErrClosed: the channel is closing or closed, or the association is closed.
-	ErrClosed = errors.New("dcep: channel closed")
-	// ErrNotOpen: the channel is still connecting.
-	ErrNotOpen = errors.New("dcep: channel not open")
-	// ErrIDInUse: the id of a negotiated channel is taken.
-	ErrIDInUse = errors.New("dcep: id in use")
-	// ErrNoID: no id is left.
-	ErrNoID = errors.New("dcep: no id left")
-	// ErrOptions: label or protocol above 65535 bytes, id 65535, or both reliability limits set.
-	ErrOptions = errors.New("dcep: invalid options")
-)
-
-// Role says which ids a side allocates (RFC 8832 section 6).
-type Role uint8
-
-const (
-	// RoleUnknown: DTLS has not decided; created channels wait.
-	RoleUnknown Role = iota
-	// RoleClient is the DTLS client: even ids.
-	RoleClient
-	// RoleServer is the DTLS server: odd ids.
-	RoleServer
-)
-
-// State is W3C's RTCDataChannelState.
-//
-//	connecting ──OPEN sent, or negotiated, and connected──▶ open ──Close, peer's reset──▶ closing ──both reset──▶ closed
-type State uint8
-
-const (
-	StateConnecting State = iota
-	StateOpen
-	StateClosing
-	StateClosed
-)
-
-func (s State) String() string {
-	return [...]string{"connecting", "open", "closing", "closed"}[min(s, StateClosed)]
-}
-
-// Options are the properties of a channel, on the wire and in the API.
-type Options struct {
-	Label, Protocol string
-	// Unordered channels deliver messages as they come.
-	Unordered bool
-	// Reliability with MaxRetransmits or MaxPacketLifeTime.
-	Reliability       sctp.Reliability
-	MaxRetransmits    uint16
-	MaxPacketLifeTime time.Duration // whole milliseconds
-	// Priority is the weight of RFC 8832 section 5.1: 128 below normal, 256 normal, 512 high, 1024 extra high; zero: 256.
-	Priority uint16
-	// Negotiated: both sides create the channel with the same ID and no OPEN is sent.
-	Negotiated bool
-	ID         uint16 // Negotiated only
-}
-
-// Channel is one data channel. The caller reads its fields through the methods and may attach an object to User.
-type Channel struct {
-	// User is the caller's.
-	User any
-
-	opts  Options
-	id    int32 // -1: none yet
-	state State
-}
-
-// ID is the stream id; ok is false while none was allocated.
-func (c *Channel) ID() (id uint16, ok bool) { return uint16(c.id), c.id >= 0 }
-
-// State is the state now.
-func (c *Channel) State() State { return c.state }
-
-// Options returns what the channel was made with.
-func (c *Channel) Options() Options { return c.opts }
-
-// EventKind says which fields of an Event are set.
-type EventKind uint8
-
-const (
-	// EventState: the state of the association changed (State, Err). When it is sctp.StateClosed, EventClosed of every channel
-	// follows.
-	EventState EventKind = iota + 1
-	// EventChannel: the peer opened Channel; it is open.
-	EventChannel
-	// EventOpen: Channel, created here, is open.
-	EventOpen
-	// EventMessage: Data, IsString, on Channel.
-	EventMessage
-	// EventBufferedAmountLow: of Channel.
-	EventBufferedAmountLow
-	// EventClosing: the peer closes Channel.
-	EventClosing
-	// EventClosed: Channel is closed; Err when it was not closed in order. Its id is not used again before Released.
-	EventClosed
-)
-
-// Event is one thing that happened. Charge belongs to Credit as soon as the application has consumed the event; it is zero for
-// most kinds.
-type Event struct {
-	Kind     EventKind
-	Channel  *Channel
-	Data     []byte // EventMessage: what alloc returned, filled; the caller's
-	IsString bool
-	Charge   int
-	State    sctp.State
-	Err      error
-}
-
-// Config of Channels; the zero value works.
-type Config struct {
-	// Role, when it is known already.
-	Role Role
-	// MaxChannels caps the channels that exist at a time, those opened by the peer included; zero: 65535.
-	MaxChannels int
-	// MaxLabel caps the bytes of label plus protocol that are taken from the peer; zero: 131070, all there can be.
-	MaxLabel int
-}
+// earlyIDs are stream ids that every peer takes, so that an OPEN may leave with the set-up, before the peer's limit is known.
+const earlyIDs = 256
 
 // Channels are the data channels of one association.
 type Channels struct {
 	assoc *sctp.Association
 	cfg   Config
+	role  Role
+	state sctp.State
+
+	// byID holds every channel that has an id, closed ones until they are released.
+	byID map[uint16]*Channel
+	// waiting have no id yet, in the order of creation.
+	waiting []*Channel
+	// cursor is where the search for a free id begins: none below is free.
+	cursor int
+
+	events []Event
+	head   int // of events
+	// held is what came for ids that the peer uses again, now that their former channels have closed.
+	held      []heldItem
+	replaying bool // receive is about held[0]
+	scratch   []byte
+	take      func(n int) []byte // gives scratch
 }
 
 // New makes the layer above assoc.
-func New(assoc *sctp.Association, cfg Config) *Channels { return &Channels{assoc: assoc, cfg: cfg} }
+func New(assoc *sctp.Association, cfg Config) *Channels {
+	if cfg.MaxChannels == 0 {
+		cfg.MaxChannels = 65535
+	}
+	if cfg.MaxLabel == 0 {
+		cfg.MaxLabel = 2 * 65535
+	}
+	c := &Channels{assoc: assoc, cfg: cfg, byID: make(map[uint16]*Channel), state: assoc.State()}
+	c.take = func(n int) []byte {
+		c.scratch = slices.Grow(c.scratch[:0], n)[:n]
+		return c.scratch
+	}
+	c.setRole(cfg.Role)
+	return c
+}
+
+func (c *Channels) setRole(r Role) {
+	c.role = r
+	c.cursor = 0
+	if r == RoleServer {
+		c.cursor = 1
+	}
+}
 
 // SetRole tells the DTLS role; channels created before get their ids now. Only the first call counts. When no id is left for
 // a waiting channel, it is closed with ErrNoID.
-func (c *Channels) SetRole(now time.Time, r Role) {}
+func (c *Channels) SetRole(now time.Time, r Role) {
+	if c.role != RoleUnknown || r == RoleUnknown {
+		return
+	}
+	c.setRole(r)
+	waiting := c.waiting
+	c.waiting = nil
+	for _, ch := range waiting {
+		if !c.allocate(ch) {
+			c.finish(ch, ErrNoID)
+			continue
+		}
+		c.begin(now, ch)
+	}
+}
 
 // Create makes a channel. It opens when the association is connected and, for one that is not negotiated, its id is known:
 // EventOpen. Errors: ErrOptions, ErrIDInUse, ErrNoID, ErrClosed.
 func (c *Channels) Create(now time.Time, o Options) (*Channel, error) {
-	return &Channel{opts: o, id: -1}, nil
+	if c.assoc.State() >= sctp.StateClosing {
+		return nil, ErrClosed
+	}
+	if len(o.Label) > 65535 || len(o.Protocol) > 65535 || o.Negotiated && o.ID == 65535 {
+		return nil, ErrOptions
+	}
+	if o.MaxPacketLifeTime < 0 || o.Reliability > sctp.LimitedLifetime {
+		return nil, ErrOptions
+	}
+	if o.MaxRetransmits != 0 && o.Reliability != sctp.LimitedRetransmits || o.MaxPacketLifeTime != 0 && o.Reliability != sctp.LimitedLifetime {
+		return nil, ErrOptions
+	}
+	if len(c.byID)+len(c.waiting) >= c.cfg.MaxChannels {
+		return nil, ErrNoID
+	}
+	o.Priority = cmp.Or(o.Priority, 256)
+	ch := &Channel{opts: o, id: -1}
+	switch {
+	case o.Negotiated:
+		if _, taken := c.byID[o.ID]; taken {
+			return nil, ErrIDInUse
+		}
+		if int(o.ID) >= c.idLimit() {
+			return nil, ErrNoID
+		}
+		c.bind(ch, o.ID)
+	case c.role == RoleUnknown:
+		c.waiting = append(c.waiting, ch)
+		return ch, nil
+	default:
+		if !c.allocate(ch) {
+			return nil, ErrNoID
+		}
+	}
+	c.begin(now, ch)
+	return ch, nil
+}
+
+// idLimit is one above the highest id that may be used.
+func (c *Channels) idLimit() int {
+	if c.assoc.State() != sctp.StateConnected {
+		return 65535
+	}
+	s := c.assoc.Stats()
+	return min(65535, s.MaxOutgoingStreams, s.MaxIncomingStreams)
+}
+
+// allocate gives a channel the lowest free id of our parity (RFC 8832 section 6).
+func (c *Channels) allocate(ch *Channel) bool {
+	limit := c.idLimit()
+	for ; c.cursor < limit; c.cursor += 2 {
+		if _, taken := c.byID[uint16(c.cursor)]; !taken {
+			c.bind(ch, uint16(c.cursor))
+			c.cursor += 2
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Channels) bind(ch *Channel, id uint16) {
+	ch.id = int32(id)
+	c.byID[id] = ch
+	c.assoc.SetPriority(id, ch.opts.Priority)
+	c.assoc.SetBufferedAmountLowThreshold(id, ch.threshold)
+}
+
+// begin sends OPEN as early as it may leave, and opens the channel when the association is connected.
+func (c *Channels) begin(now time.Time, ch *Channel) {
+	connected := c.state == sctp.StateConnected
+	if !ch.opts.Negotiated && !ch.openSent && (connected || ch.id < earlyIDs) {
+		ch.openSent = true
+		c.scratch = AppendOpen(c.scratch[:0], &ch.opts)
+		if err := c.control(now, ch, c.scratch); err != nil {
+			c.finish(ch, err)
+			return
+		}
+	}
+	if connected {
+		ch.state = StateOpen
+		c.post(Event{Kind: EventOpen, Channel: ch})
+	}
+}
+
+// control sends a message of the protocol itself: ordered and reliable (RFC 8832 section 4).
+func (c *Channels) control(now time.Time, ch *Channel, b []byte) error {
+	return c.assoc.Send(now, uint16(ch.id), PPIDControl, b, sctp.SendOptions{Uncounted: true})
 }
 
 // Send queues one message; data is copied and may be empty. Errors: ErrNotOpen, ErrClosed, those of sctp.Association.Send.
-func (c *Channels) Send(now time.Time, ch *Channel, data []byte, isString bool) error { return nil }
+func (c *Channels) Send(now time.Time, ch *Channel, data []byte, isString bool) error {
+	switch ch.state {
+	case StateOpen:
+	case StateConnecting:
+		return ErrNotOpen
+	default:
+		return ErrClosed
+	}
+	o := sctp.SendOptions{
+		// Before the ACK nothing may overtake the OPEN (RFC 8832 section 6).
+		Unordered:      ch.opts.Unordered && (ch.acked || ch.opts.Negotiated),
+		Reliability:    ch.opts.Reliability,
+		MaxRetransmits: ch.opts.MaxRetransmits,
+		Lifetime:       ch.opts.MaxPacketLifeTime,
+	}
+	ppid := PPIDOf(isString, len(data) == 0)
+	if len(data) == 0 {
+		data, o.Uncounted = emptyPayload, true
+	}
+	return c.assoc.Send(now, uint16(ch.id), ppid, data, o)
+}
 
 // Close begins the close handshake: what is queued is sent first. EventClosed follows, also for a channel that never opened.
-func (c *Channels) Close(now time.Time, ch *Channel) {}
+func (c *Channels) Close(now time.Time, ch *Channel) {
+	if ch.state >= StateClosing {
+		return
+	}
+	if ch.id < 0 {
+		c.waiting = slices.DeleteFunc(c.waiting, func(w *Channel) bool { return w == ch })
+		c.finish(ch, nil)
+		return
+	}
+	if c.state != sctp.StateConnected && !ch.openSent {
+		c.finish(ch, nil) // the peer never heard of it
+		return
+	}
+	ch.state = StateClosing
+	c.resetOutgoing(now, ch)
+}
+
+// resetOutgoing does our half of the close handshake (RFC 8831 section 6.7).
+func (c *Channels) resetOutgoing(now time.Time, ch *Channel) {
+	if ch.resetAsked {
+		return
+	}
+	ch.resetAsked = true
+	if err := c.assoc.ResetStream(now, uint16(ch.id)); err != nil {
+		c.finish(ch, err)
+	}
+}
+
+// finish closes a channel for good.
+func (c *Channels) finish(ch *Channel, err error) {
+	if ch.state == StateClosed {
+		return
+	}
+	ch.state = StateClosed
+	c.post(Event{Kind: EventClosed, Channel: ch, Err: err})
+	c.held = append(c.held, ch.held...)
+	ch.held = nil
+}
 
 // Released says that the caller has delivered the closing of ch: its id may be used again.
-func (c *Channels) Released(now time.Time, ch *Channel) {}
+func (c *Channels) Released(_ time.Time, ch *Channel) {
+	if ch.state != StateClosed || ch.id < 0 || c.byID[uint16(ch.id)] != ch {
+		return
+	}
+	delete(c.byID, uint16(ch.id))
+	if c.ours(uint16(ch.id)) {
+		c.cursor = min(c.cursor, int(ch.id))
+	}
+}
+
+// ours says whether an id is of the parity that this side allocates.
+func (c *Channels) ours(id uint16) bool {
+	return c.role == RoleClient && id%2 == 0 || c.role == RoleServer && id%2 == 1
+}
 
 // Credit gives Event.Charge back to the receive window.
 func (c *Channels) Credit(now time.Time, n int) { c.assoc.Credit(now, n) }
 
 // BufferedAmount is the number of bytes of ch that were not yet sent.
-func (c *Channels) BufferedAmount(ch *Channel) int { return 0 }
+func (c *Channels) BufferedAmount(ch *Channel) int {
+	if ch.id < 0 || c.byID[uint16(ch.id)] != ch {
+		return 0
+	}
+	return c.assoc.BufferedAmount(uint16(ch.id))
+}
 
 // SetBufferedAmountLowThreshold sets the threshold of EventBufferedAmountLow.
-func (c *Channels) SetBufferedAmountLowThreshold(ch *Channel, n int) {}
-
-// Event takes the next event. alloc gives the memory of a message of n bytes; it is called for EventMessage only.
-func (c *Channels) Event(now time.Time, alloc func(n int) []byte) (Event, bool) {
-	return Event{}, false
+func (c *Channels) SetBufferedAmountLowThreshold(ch *Channel, n int) {
+	ch.threshold = n
+	if ch.id >= 0 && c.byID[uint16(ch.id)] == ch {
+		c.assoc.SetBufferedAmountLowThreshold(uint16(ch.id), n)
+	}
 }

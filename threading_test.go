@@ -219,7 +219,7 @@ func TestSendContextEndsWithItsContext(t *testing.T) {
 		open := opened(dc)
 		p.negotiate(p.a, p.b)
 		within(p, 5*time.Second, "open", open)
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		for err == nil {
 			err = dc.SendContext(ctx, make([]byte, 64<<10))

@@ -16,8 +16,9 @@ type IVFHeader struct {
 	// TimebaseNumerator/TimebaseDenominator is the unit of timestamps in seconds: 1/30, 1/90000.
 	TimebaseDenominator uint32
 	TimebaseNumerator   uint32
-	// Frames is what the file says, which may be zero where its writer could not go back.
-	Frames uint32
+	// Length is what the file says of its length, in units of the timebase; zero where its writer could not go back. Where
+	// the timebase is that of the frames it is their number, which is what some writers mean in every case.
+	Length uint32
 }
 
 const (
@@ -52,7 +53,7 @@ func NewIVFReader(r io.Reader) (*IVFReader, error) {
 		Height:              int(binary.LittleEndian.Uint16(b[14:])),
 		TimebaseDenominator: binary.LittleEndian.Uint32(b[16:]),
 		TimebaseNumerator:   binary.LittleEndian.Uint32(b[20:]),
-		Frames:              binary.LittleEndian.Uint32(b[24:]),
+		Length:              binary.LittleEndian.Uint32(b[24:]),
 	}}
 	if v.header.TimebaseDenominator == 0 || v.header.TimebaseNumerator == 0 {
 		return nil, fmt.Errorf("%w: IVF timebase of zero", ErrFormat)
@@ -153,7 +154,9 @@ func truncated(err error) error {
 // IVFWriter writes an IVF file.
 type IVFWriter struct {
 	w      io.Writer
-	frames uint32
+	pts    uint64 // of the last frame
+	step   uint64 // how long it lasts: as long as the one before
+	frames bool
 	closed bool
 	err    error
 }
@@ -180,7 +183,7 @@ func NewIVFWriter(w io.Writer, h IVFHeader) (*IVFWriter, error) {
 	binary.LittleEndian.PutUint16(b[14:], uint16(h.Height))
 	binary.LittleEndian.PutUint32(b[16:], h.TimebaseDenominator)
 	binary.LittleEndian.PutUint32(b[20:], h.TimebaseNumerator)
-	binary.LittleEndian.PutUint32(b[24:], h.Frames)
+	binary.LittleEndian.PutUint32(b[24:], h.Length)
 	if _, err := w.Write(b[:]); err != nil {
 		return nil, fmt.Errorf("media: IVF header: %w", err)
 	}
@@ -209,11 +212,14 @@ func (v *IVFWriter) WriteFrame(data []byte, pts uint64) error {
 		v.err = fmt.Errorf("media: IVF frame: %w", err)
 		return v.err
 	}
-	v.frames++
+	if v.step = 1; v.frames && pts > v.pts {
+		v.step = pts - v.pts
+	}
+	v.pts, v.frames = pts, true
 	return nil
 }
 
-// Close writes the number of frames into the header if the underlying writer can seek. It does not close that. Idempotent.
+// Close writes the length into the header if the underlying writer can seek. It does not close that. Idempotent.
 func (v *IVFWriter) Close() error {
 	if v.closed {
 		return nil
@@ -223,11 +229,11 @@ func (v *IVFWriter) Close() error {
 		return v.err
 	}
 	s, ok := v.w.(io.WriteSeeker)
-	if !ok {
+	if !ok || !v.frames {
 		return nil
 	}
 	var b [4]byte
-	binary.LittleEndian.PutUint32(b[:], v.frames)
+	binary.LittleEndian.PutUint32(b[:], uint32(v.pts+v.step))
 	if _, err := s.Seek(24, io.SeekStart); err != nil {
 		// A pipe has the method, and cannot.
 		return nil

@@ -42,7 +42,7 @@ func TestIVFRoundTrip(t *testing.T) {
 		want := testdata(t, f.name)
 		r := openSamples(t, f.name).(*IVFReader)
 		h := r.Header()
-		h.Frames = 0
+		h.Length = 0
 		var out seekable
 		w, err := NewIVFWriter(&out, h)
 		if err != nil {

@@ -137,7 +137,7 @@ func (c *clock) at(timestamp, far uint32) uint64 {
 const farJump = 10 * time.Minute
 
 // IVFRecorder records VP8, VP9 or AV1. The file begins with the first key frame, which tells the picture size, and its
-// timestamps are those of RTP. If the writer can seek, the number of frames is filled in at the end.
+// timestamps are those of RTP. If the writer can seek, the length is filled in at the end.
 type IVFRecorder struct {
 	recorder
 	w     io.Writer

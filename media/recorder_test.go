@@ -50,7 +50,7 @@ func TestRecordingsReadBack(t *testing.T) {
 				ivf, err = NewIVFReader(bytes.NewReader(out.data))
 				if err == nil {
 					back = ivf
-					if h := ivf.Header(); h.Width != 176 || h.Height != 144 || h.Frames != 20 || h.TimebaseDenominator != 90000 {
+					if h := ivf.Header(); h.Width != 176 || h.Height != 144 || h.Length != 20*3600 || h.TimebaseDenominator != 90000 {
 						t.Errorf("%+v", h)
 					}
 				}

@@ -210,8 +210,8 @@ func (r *readEpoch) open12(h *recordHeader) (contentType, []byte, error) {
 }
 
 func (r *readEpoch) open13(h *recordHeader) (contentType, []byte, error) {
-	// The mask takes 16 bytes of ciphertext; a type and a tag are 17.
-	if len(h.body) < 1+tagLen {
+	// The mask takes 16 bytes of ciphertext, as many as a tag has.
+	if len(h.body) < tagLen {
 		return 0, nil, ErrMalformed
 	}
 	p := r.prot

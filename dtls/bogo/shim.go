@@ -219,7 +219,7 @@ func (s *shim) takePending() error {
 func (s *shim) check() error {
 	f, state := s.flags, s.conn.ConnectionState()
 	switch {
-	case f.expectHRR && !state.HelloRetried, f.expectNoHRR && state.HelloRetried:
+	case f.expectHRR && !state.HelloRetried, f.expectNoHRR && state.HelloRetried && state.Version == dtls.VersionDTLS13:
 		return fmt.Errorf("HelloRetryRequest: %v", state.HelloRetried)
 	case f.expectNoPeerCert && len(state.PeerCertificates) > 0:
 		return errors.New("unexpected certificate of the peer")

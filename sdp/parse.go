@@ -15,6 +15,8 @@ func Parse(text string) (*Session, error) {
 	if len(text) > MaxSize {
 		return nil, &SyntaxError{Reason: fmt.Sprintf("longer than %d bytes", MaxSize)}
 	}
+	// RFC 8866 §5: lines end in CRLF, and in LF from careless peers. A CR alone would be read in two ways below.
+	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
 	lines, err := scanLines(text)
 	if err != nil {
 		return nil, err
@@ -42,8 +44,7 @@ type lineTable struct {
 
 func scanLines(text string) (*lineTable, error) {
 	t := &lineTable{attrs: [][]int{nil}}
-	// The grammar takes a lone CR for the end of a line too.
-	t.lines = strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text), "\n")
+	t.lines = strings.Split(text, "\n")
 	if len(t.lines) > MaxLines {
 		return nil, &SyntaxError{Reason: fmt.Sprintf("more than %d lines", MaxLines)}
 	}
@@ -74,7 +75,7 @@ func scanLines(text string) (*lineTable, error) {
 func (t *lineTable) grammarError(cause error) error {
 	n := sort.Search(len(t.lines), func(i int) bool {
 		var d psdp.SessionDescription
-		return d.UnmarshalString(strings.Join(t.lines[:i+1], "\r\n")+"\r\n") != nil
+		return d.UnmarshalString(strings.Join(t.lines[:i+1], "\n")+"\n") != nil
 	})
 	if n == len(t.lines) {
 		return &SyntaxError{Reason: "grammar", Err: cause}

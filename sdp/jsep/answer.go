@@ -59,6 +59,9 @@ func (b *answerBuilder) prepare() error {
 		}
 	}
 	b.bundle = chooseBundle(b.offer, b.s.st.conn.tag, func(i int) bool { return i == b.data || b.codecs[i] != nil })
+	b.bundle = b.bundle.led(func(mid string) bool {
+		return describesTransport(b.offer, slices.Index(b.offer.mids, mid)) == nil
+	})
 	tag := slices.Index(b.offer.mids, b.bundle.tag)
 	var err error
 	remote := b.offer.sdp.ICEOf(tag)

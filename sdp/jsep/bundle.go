@@ -17,7 +17,7 @@ type bundle struct {
 }
 
 // has reports whether a section shares the transport.
-func (b bundle) has(mid string) bool { return mid == b.tag || slices.Contains(b.mids, mid) }
+func (b bundle) has(mid string) bool { return slices.Contains(b.mids, mid) }
 
 // chooseBundle picks, among the sections that may live, those of one transport: the group of the section that stands for
 // the transport already (tag), or of the first one. The first that may live in the group's order is the new tag
@@ -49,6 +49,26 @@ func chooseBundle(d *description, tag string, alive func(i int) bool) bundle {
 		return b
 	}
 	return bundle{tag: first, mids: []string{first}}
+}
+
+// led puts the first section that describes the transport in front: when the one that did is rejected, another can stand
+// for it only so. Without any there is no transport (RFC 8843 §7.3.1).
+func (b bundle) led(describes func(mid string) bool) bundle {
+	i := slices.IndexFunc(b.mids, describes)
+	if i < 0 {
+		return bundle{}
+	}
+	if i > 0 {
+		mids := []string{b.mids[i]}
+		for j, mid := range b.mids {
+			if j != i {
+				mids = append(mids, mid)
+			}
+		}
+		b.mids = mids
+	}
+	b.tag = b.mids[0]
+	return b
 }
 
 // tagOf is the section of an offer of this side that stands for the transport before it is answered.

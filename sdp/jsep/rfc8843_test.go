@@ -41,6 +41,10 @@ func TestOffersWithAndWithoutBundle(t *testing.T) {
 			[]bool{false, true}, "b"},
 		{"tag rejected", sessionHead + "a=group:BUNDLE a b\r\n" + strings.Replace(audioSection("a"), "m=audio 9", "m=audio 0", 1) + audioSection("b"),
 			[]bool{false, true}, "b"},
+		{"tag not acceptable, second cannot take over", sessionHead + "a=group:BUNDLE a b c\r\n" + strings.Replace(audioSection("a"), "RTP/SAVPF 0", "RTP/SAVPF 5", 1) +
+			"m=audio 0 UDP/TLS/RTP/SAVPF 0\r\na=mid:b\r\na=bundle-only\r\na=rtcp-mux\r\n" + audioSection("c"), []bool{false, true, true}, "c b"},
+		{"tag not acceptable, nobody can take over", sessionHead + "a=group:BUNDLE a b\r\n" + strings.Replace(audioSection("a"), "RTP/SAVPF 0", "RTP/SAVPF 5", 1) +
+			"m=audio 0 UDP/TLS/RTP/SAVPF 0\r\na=mid:b\r\na=bundle-only\r\na=rtcp-mux\r\n", []bool{false, false}, ""},
 		{"no rtcp-mux", sessionHead + "a=group:BUNDLE a b\r\n" + strings.Replace(audioSection("a"), "a=rtcp-mux\r\n", "", 1) + audioSection("b"),
 			[]bool{false, true}, "b"},
 		{"two data sections", sessionHead + "a=group:BUNDLE a b\r\n" + dataSectionText("a") + dataSectionText("b"), []bool{true, false}, "a"},

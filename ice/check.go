@@ -29,7 +29,6 @@ func (a *Agent) HandlePacket(now time.Time, base BaseID, remote netip.AddrPort, 
 	if a.state == StateClosed {
 		return Packet{}, ErrClosed
 	}
-	a.now = now
 	b := a.base(base)
 	if b == nil || !b.bound {
 		a.counters.Malformed++
@@ -42,8 +41,11 @@ func (a *Agent) HandlePacket(now time.Time, base BaseID, remote netip.AddrPort, 
 	if a.expireConsent(now) {
 		a.run(now) // strict: what comes after the expiry finds it done
 	}
+	before := a.now
+	a.now = now
 	if err := a.handleMessage(now, b, normalize(remote)); err != nil {
-		return Packet{}, err // nothing has changed
+		a.now = before // nothing has changed, and the timers that are due have not run
+		return Packet{}, err
 	}
 	a.run(now)
 	return Packet{}, nil
@@ -121,7 +123,7 @@ func (a *Agent) handleCheckResponse(now time.Time, t *transaction, b *base, remo
 		a.failUnlessConsent(t) // RFC 8489 §6.3.3
 		return
 	}
-	p.counters.response(now.Sub(t.first))
+	p.counters.response(now.Sub(t.first), t.requests == 1)
 	if t.kind != kindCheck {
 		a.consented(now, t)
 		return
@@ -152,6 +154,9 @@ func (a *Agent) handleCheckError(t *transaction, attrs attributes) {
 	}
 	if t.kind == kindCheck && t.pair.gen == a.cur {
 		t.pair.nominate = false
+		if a.cur.nominating == t.pair {
+			a.cur.nominating = nil
+		}
 		a.cur.trigger(t.pair)
 	}
 }
@@ -166,8 +171,8 @@ func (a *Agent) checkFailed(t *transaction) {
 		// Another pair is to be nominated (RFC 8445 §8.1.1).
 		a.cur.nominating = nil
 		p.nominate = false
-		if p.produced != nil {
-			p.produced.valid = false
+		if v := p.produced; v != nil && v != a.cur.selected {
+			a.revoke(a.cur, v)
 		}
 	}
 	// While another check of the pair is queued or in flight, that one decides.

@@ -211,7 +211,6 @@ func (a *Agent) base(id BaseID) *base {
 // HandleBindResult brings the address that an EventBind was bound to. A result that comes too late, after a restart or the
 // soft deadline of gathering, is answered by EventUnbind.
 func (a *Agent) HandleBindResult(now time.Time, gen uint64, id BaseID, local netip.AddrPort, err error) {
-	a.now = now
 	b := a.base(id)
 	if b != nil && (b.bound || b.gen != gen) {
 		return // a result that was there already
@@ -221,8 +220,10 @@ func (a *Agent) HandleBindResult(now time.Time, gen uint64, id BaseID, local net
 			a.post(EventUnbind{id})
 		}
 		a.bases = slices.DeleteFunc(a.bases, func(c *base) bool { return c == b })
+		a.Advance(now)
 		return
 	}
+	a.now = now
 	if err != nil {
 		a.bases = slices.DeleteFunc(a.bases, func(c *base) bool { return c == b })
 		a.post(EventCandidateError{Local: netip.AddrPortFrom(b.want, 0), Code: 701, Text: "bind: " + err.Error()})

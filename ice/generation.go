@@ -86,10 +86,11 @@ func (a *Agent) SetRemoteParameters(now time.Time, p Parameters) error {
 	if err := p.validate(); err != nil {
 		return fmt.Errorf("remote parameters: %w", err)
 	}
+	if a.cur.remoteSet && a.cur.remote.Ufrag == p.Ufrag && a.cur.remote.Pwd == p.Pwd {
+		return nil
+	}
 	a.now = now
 	switch {
-	case a.cur.remoteSet && a.cur.remote.Ufrag == p.Ufrag && a.cur.remote.Pwd == p.Pwd:
-		return nil
 	case a.cur.remoteSet && !a.cur.localSet:
 		a.cur.setRemote(p) // the peer thinks again before we have answered
 		a.cur.remotes, a.cur.pending, a.cur.remoteEnd = nil, nil, false
@@ -254,11 +255,11 @@ func (a *Agent) AddRemoteCandidate(now time.Time, c Candidate) error {
 	if c.Host != "" && !c.isLocalName() {
 		return nil
 	}
-	a.now = now
 	c.Addr = normalize(c.Addr)
 	if c.Host == "" && !usableRemote(c.Addr) {
 		return fmt.Errorf("%w: address %v", ErrCandidate, c.Addr)
 	}
+	a.now = now
 	err := a.routeCandidate(now, c)
 	a.run(now)
 	return err

@@ -22,8 +22,13 @@ type pairCounters struct {
 	currentRTT, totalRTT                                                          time.Duration
 }
 
-func (c *pairCounters) response(rtt time.Duration) {
+// response counts a response. One to a request that was sent again does not tell which of them it answers (Karn): it gives
+// a round-trip time only if there is none yet.
+func (c *pairCounters) response(rtt time.Duration, once bool) {
 	c.responsesReceived++
+	if !once && c.currentRTT != 0 {
+		rtt = c.currentRTT
+	}
 	c.currentRTT = rtt
 	c.totalRTT += rtt
 }

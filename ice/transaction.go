@@ -85,6 +85,7 @@ func (a *Agent) expireTransactions(now time.Time) {
 		if t.cancelled || t.once() || t.requests >= a.cfg.MaxRequests {
 			a.transactions = slices.Delete(a.transactions, i, i+1)
 			a.timedOut(t)
+			i = 0 // it may have ended others
 			continue
 		}
 		t.requests++

@@ -83,7 +83,7 @@ func (s forwardScenario) measure(far *farProcess, in *meter, e env) (map[string]
 	}
 	sent := got.messages * int64(s.subscribers)
 	if arrived := after.Received - before.Received; float64(arrived) < forwardMinimum*float64(sent) {
-		return nil, fmt.Errorf("%d of %d forwarded packets arrived", arrived, sent)
+		return nil, fmt.Errorf("%w: %d of %d forwarded arrived", errLost, arrived, sent)
 	}
 	perPacket := got.cpuPerMessage() / float64(s.subscribers)
 	return map[string]float64{s.name: perPacket}, nil

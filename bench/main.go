@@ -86,6 +86,7 @@ func selected(pattern, name string) (bool, error) {
 type childResult struct {
 	Values map[string]float64 `json:"values,omitempty"`
 	Error  string             `json:"error,omitempty"`
+	Lost   bool               `json:"lost,omitempty"` // the error is an errLost
 }
 
 // runChild runs one scenario with one library. A failure of the library is a result, too.
@@ -115,7 +116,7 @@ func runChild() error {
 	}
 	var result childResult
 	if result.Values, err = s.run(st, e); err != nil {
-		result.Error = err.Error()
+		result.Error, result.Lost = err.Error(), errors.Is(err, errLost)
 	}
 	return json.NewEncoder(os.Stdout).Encode(result)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -15,6 +16,8 @@ const (
 	rtpFrame   = 8     // packets of a frame: the last has the marker bit
 	rtpMinimum = 0.95  // of the packets must arrive, or the case has failed
 )
+
+var errLost = errors.New("packets lost")
 
 // packets makes the packets of a stream, one after another, in one buffer.
 type packets struct {
@@ -79,7 +82,7 @@ func runSendRecv(st stack, e env) (map[string]float64, error) {
 		return nil, err
 	}
 	if n := sent.messages.Load() - before; float64(got.messages) < rtpMinimum*float64(n) {
-		return nil, fmt.Errorf("%d of %d packets arrived", got.messages, n)
+		return nil, fmt.Errorf("%w: %d of %d arrived", errLost, got.messages, n)
 	}
 	return map[string]float64{"rtp-send-recv": got.cpuPerMessage()}, nil
 }

@@ -8,11 +8,15 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"time"
 )
 
 // childTimeout is far beyond any scenario's time: setting up 51 connections, or 20 seconds of the impaired path.
 const childTimeout = 90 * time.Second
+
+// lostTries is how often a run is tried that lost media: a machine that is busy elsewhere drops packets of any library.
+const lostTries = 3
 
 // childCommand is this program again, as a child process that does not outlive ctx.
 func childCommand(ctx context.Context, args ...string) (*exec.Cmd, error) {
@@ -150,6 +154,9 @@ func (r *series) run(s scenario, name string, seed uint64) error {
 		args = append(args, "-wire", rel.wire().String())
 	}
 	got, err := runChildProcess(args)
+	for try := 1; try < lostTries && errors.Is(err, errLost); try++ {
+		got, err = runChildProcess(args)
+	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %s: %v\n", s.name, name, err)
 		r.failed = true
@@ -211,7 +218,10 @@ func runChildProcess(args []string) (map[string]float64, error) {
 	if err := json.Unmarshal(out, &result); err != nil {
 		return nil, fmt.Errorf("child process: %w", err)
 	}
-	if result.Error != "" {
+	switch {
+	case result.Lost:
+		return nil, fmt.Errorf("%w%s", errLost, strings.TrimPrefix(result.Error, errLost.Error()))
+	case result.Error != "":
 		return nil, errors.New(result.Error)
 	}
 	return result.Values, nil

@@ -144,6 +144,7 @@ func (pc *PeerConnection) commit(fx *jsep.Effects) (transportUpdate, []flowUpdat
 	}
 	update := pc.transportUpdate(fx)
 	flows := pc.flowUpdates(fx)
+	update.rtp = newRTPTable(flows)
 	pc.announce(fx)
 	for _, t := range fx.Removed {
 		pc.forget(t)
@@ -210,7 +211,6 @@ func (pc *PeerConnection) applyToTransport(u transportUpdate, flows []flowUpdate
 	if !ok {
 		return errClosed()
 	}
-	u.rtp = newRTPTable(flows)
 	err := pc.transport.engine.apply(now, u)
 	pc.transport.exit(now)
 	if err != nil {

@@ -116,7 +116,7 @@ type outboundStream struct {
 
 func (r *rtpPipe) init(c *composite) { r.c = c }
 
-// newRTPTable translates the sections.
+// newRTPTable translates the sections. pc.mu is held.
 func newRTPTable(flows []flowUpdate) *rtpTable {
 	t := &rtpTable{}
 	for i := range flows {

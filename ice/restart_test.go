@@ -273,3 +273,24 @@ func TestRollbackInMidCheck(t *testing.T) {
 		t.Errorf("state %v", s.a.State())
 	}
 }
+
+func TestPeerThinksAgainBeforeWeAnswer(t *testing.T) {
+	s := connected(t)
+	for _, ufrag := range []string{"new1", "new2"} {
+		s.peer = Parameters{Ufrag: ufrag, Pwd: "abcdefghijklmnopqrstuv"}
+		s.setRemote()
+		s.setRemote()
+	}
+	if err := s.a.Restart(s.now, Parameters{}); err != nil {
+		t.Fatal(err)
+	}
+	s.bindAll("10.0.0.1")
+	s.candidate(peerAddr.String(), TypeHost, 100)
+	s.advance(s.a.cfg.Pace)
+	if r := s.wantRequest(); string(username(r.Message)) != "new2:"+s.a.LocalParameters().Ufrag {
+		t.Errorf("username %s", username(r.Message))
+	}
+	if err := s.a.SetRemoteParameters(s.now, Parameters{Ufrag: "x"}); !errors.Is(err, ErrConfig) {
+		t.Errorf("bad parameters: %v", err)
+	}
+}

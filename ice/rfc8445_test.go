@@ -681,3 +681,116 @@ func TestSection14_3_RTO(t *testing.T) {
 		t.Error("§14.2: Ta below 5 ms is taken")
 	}
 }
+
+func TestSection6_1_4_2_FrozenPairsThawWhenTheirFoundationIsIdle(t *testing.T) {
+	s := newScript(t, RoleControlled)
+	s.candidate("10.0.0.2:1000", TypeHost, 100)
+	first := s.wantRequest()
+	s.candidate("10.0.0.2:1001", TypeHost, 99)
+	s.advance(100 * time.Millisecond)
+	s.wantNothing()
+	if err := s.recv(first.Remote, s.errorResponse(first, stun.CodeServerError)); err != nil {
+		t.Fatal(err)
+	}
+	if r := s.wantRequest(); r.Remote.Port() != 1001 {
+		t.Errorf("the check goes to %v", r.Remote)
+	}
+}
+
+func TestSection7_2_5_1_ConflictAfterTheNominationWasFollowed(t *testing.T) {
+	s := newScript(t, RoleControlled)
+	s.candidate(peerAddr.String(), TypeHost, 100)
+	s.succeed(s.wantRequest())
+	if err := s.recv(peerAddr, s.request(be64(stun.AttrICEControlling, 1), attr(stun.AttrUseCandidate))); err != nil {
+		t.Fatal(err)
+	}
+	s.sent()
+	t.Log("# the peer gives its role up before it has concluded: we nominate what we have followed")
+	s.advance(s.a.cfg.Pace)
+	if err := s.recv(peerAddr, s.request(be64(stun.AttrICEControlled, 0))); err != nil {
+		t.Fatal(err)
+	}
+	list := s.sent()
+	if len(list) != 2 || !list[1].Contains(stun.AttrUseCandidate) {
+		t.Fatalf("sent %v", list)
+	}
+	t.Log("# its refusal does not cost us the pair")
+	if err := s.recv(peerAddr, s.errorResponse(list[1], stun.CodeBadRequest)); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := s.a.Route(); !ok || s.a.cur.nominating != nil || s.a.Stats().SelectedChanges != 1 {
+		t.Error("the selected pair is gone")
+	}
+}
+
+func TestSection8_1_1_NominationThatNobodyAnswers(t *testing.T) {
+	s := newScript(t, RoleControlling)
+	s.candidate(peerAddr.String(), TypeHost, 100)
+	s.succeed(s.wantRequest())
+	s.advance(29 * time.Second)
+	nominations := 0
+	for _, r := range s.sent() {
+		if r.Contains(stun.AttrUseCandidate) {
+			nominations++
+		}
+	}
+	if nominations < 10 {
+		t.Errorf("%d requests nominate: check, consent checks and probe should all try", nominations)
+	}
+	s.advance(time.Second)
+	if _, ok := s.a.Route(); ok || s.a.cur.nominating != nil {
+		t.Error("the pair outlives its consent")
+	}
+	s.sent()
+	s.advance(20 * time.Second)
+	if s.a.State() != StateFailed {
+		t.Errorf("state %v", s.a.State())
+	}
+	s.wantNothing()
+}
+
+func TestSection8_1_1_AnswerToAConsentCheckConcludesTheNomination(t *testing.T) {
+	s := newScript(t, RoleControlling)
+	s.candidate(peerAddr.String(), TypeHost, 100)
+	s.succeed(s.wantRequest())
+	s.advance(7 * time.Second)
+	list := s.sent()
+	for _, r := range list {
+		if int(s.pair(0).ConsentSent) > 0 && r.TransactionID != list[0].TransactionID {
+			s.succeed(r)
+			break
+		}
+	}
+	if p := s.pair(0); !p.Selected || !p.Nominated || s.a.cur.selected == nil {
+		t.Errorf("pair %+v", p)
+	}
+}
+
+func TestSpuriousAdvanceDoesNothing(t *testing.T) {
+	s := connected(t)
+	d := s.a.Deadline()
+	for range 100 {
+		s.a.Advance(s.now)
+		s.a.EndBatch(s.now)
+	}
+	s.wantNothing()
+	if got := s.a.Deadline(); !got.Equal(d) {
+		t.Errorf("the deadline moves from %v to %v", d, got)
+	}
+}
+
+func TestNamesOfStates(t *testing.T) {
+	var got string
+	for i := range 4 {
+		got += Role(i).String() + " " + GatheringState(i).String() + " " + CandidateType(i).String() + " "
+	}
+	for i := range 9 {
+		got += State(i).String() + " " + PairState(i).String() + " "
+	}
+	want := "unknown new host controlling gathering srflx controlled complete prflx unknown unknown relay " +
+		"new frozen checking waiting connected in-progress completed succeeded disconnected failed " +
+		"failed unknown closed unknown unknown unknown unknown unknown "
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}

@@ -45,7 +45,7 @@ func TestFramesSurvivePacketsInAnyOrder(t *testing.T) {
 	for _, f := range files {
 		t.Run(f.name, func(t *testing.T) {
 			want := load(t, f.name, f.mime)
-			for seed := range int64(30) {
+			for seed := range seeds(30) {
 				rnd := rand.New(rand.NewSource(seed))
 				packets := packetize(t, f.mime, want, uint16(100+rnd.Intn(1100)), uint16(rnd.Uint32()), rnd.Uint32())
 				if seed > 0 {
@@ -85,7 +85,7 @@ func TestLostPacketsCostTheirFrameOnly(t *testing.T) {
 	for _, f := range files {
 		t.Run(f.name, func(t *testing.T) {
 			frames := load(t, f.name, f.mime)
-			for seed := range int64(60) {
+			for seed := range seeds(60) {
 				rnd := rand.New(rand.NewSource(seed))
 				base := rnd.Uint32()
 				packets := packetize(t, f.mime, frames, 200, uint16(rnd.Uint32()), base)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -180,4 +181,12 @@ func openFile(t *testing.T, path string, open func(io.Reader) (sampleReader, err
 		t.Fatal(err)
 	}
 	return readAll(t, r)
+}
+
+// seeds is how many seeds a torture test runs: n, or PARLEY_TORTURE.
+func seeds(n int64) int64 {
+	if v, err := strconv.ParseInt(os.Getenv("PARLEY_TORTURE"), 10, 64); err == nil && v > 0 {
+		return v
+	}
+	return n
 }

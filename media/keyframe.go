@@ -136,7 +136,7 @@ func vp9KeyFrame(frame []byte) (width, height int, ok bool) {
 	if profile == 3 {
 		r.bits(1)
 	}
-	if r.flag() || r.flag() { // show_existing_frame, or not a key frame
+	if r.bits(2) != 0 { // show_existing_frame, or not a key frame
 		return 0, 0, false
 	}
 	r.bits(2) // show_frame, error_resilient_mode
@@ -168,21 +168,20 @@ const (
 // av1Find returns the payload of the first OBU of a kind in a low-overhead bitstream.
 func av1Find(frame []byte, kind byte) ([]byte, bool) {
 	for len(frame) > 0 {
-		head, size := 1, len(frame)-1
+		head := 1
 		if frame[0]&0x04 != 0 { // extension
 			head++
 		}
 		if len(frame) < head {
 			return nil, false
 		}
+		size := len(frame) - head
 		if frame[0]&0x02 != 0 { // has a size
 			n, used := leb128(frame[head:])
 			if used == 0 || n > uint64(len(frame)-head-used) {
 				return nil, false
 			}
 			head, size = head+used, int(n)
-		} else {
-			size = len(frame) - head
 		}
 		if frame[0]>>3&0x0f == kind {
 			return frame[head : head+size], true

@@ -266,11 +266,11 @@ func NewOggWriter(w io.Writer, cfg OggWriterConfig) (*OggWriter, error) {
 	}
 	o := &OggWriter{w: w, serial: cfg.Serial}
 	head := OpusHeader{Channels: cfg.Channels, PreSkip: cfg.PreSkip, InputSampleRate: cfg.InputSampleRate}
-	tags := appendOpusTags(nil, cfg.Vendor, cfg.Comments)
+	tags := marshalOpusTags(cfg.Vendor, cfg.Comments)
 	if len(tags) > 255*255-1 {
 		return nil, fmt.Errorf("%w: %d bytes of tags", ErrTooLarge, len(tags))
 	}
-	o.add(head.append(nil))
+	o.add(head.marshal())
 	o.flush(oggBegin)
 	o.add(tags)
 	o.flush(0)

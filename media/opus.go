@@ -87,8 +87,8 @@ func parseOpusHeader(b []byte) (OpusHeader, error) {
 	return h, nil
 }
 
-func (h OpusHeader) append(b []byte) []byte {
-	b = append(b, opusHeadMagic...)
+func (h OpusHeader) marshal() []byte {
+	b := []byte(opusHeadMagic)
 	b = append(b, 1, h.Channels)
 	b = le.AppendUint16(b, h.PreSkip)
 	b = le.AppendUint32(b, h.InputSampleRate)
@@ -97,8 +97,8 @@ func (h OpusHeader) append(b []byte) []byte {
 	return append(b, h.StreamMap...)
 }
 
-func appendOpusTags(b []byte, vendor string, comments []string) []byte {
-	b = append(b, opusTagsMagic...)
+func marshalOpusTags(vendor string, comments []string) []byte {
+	b := []byte(opusTagsMagic)
 	b = le.AppendUint32(b, uint32(len(vendor)))
 	b = append(b, vendor...)
 	b = le.AppendUint32(b, uint32(len(comments)))

@@ -149,8 +149,8 @@ func page(flags byte, serial, sequence uint32, lacing []byte, body []byte) []byt
 }
 
 func TestRFC3533ContinuedPacketsAndOtherStreams(t *testing.T) {
-	head := OpusHeader{Channels: 1}.append(nil)
-	tags := appendOpusTags(nil, "v", nil)
+	head := OpusHeader{Channels: 1}.marshal()
+	tags := marshalOpusTags("v", nil)
 	start := func() (b []byte) {
 		b = append(b, page(oggBegin, 1, 0, []byte{8}, []byte("\x80theora!"))...)
 		b = append(b, page(oggBegin, 2, 0, []byte{byte(len(head))}, head)...)
@@ -190,7 +190,7 @@ func TestOggDamage(t *testing.T) {
 	flip := bytes.Clone(good)
 	flip[len(flip)-5] ^= 1
 	head := func(h []byte) []byte { return page(oggBegin, 1, 0, []byte{byte(len(h))}, h) }
-	opus := OpusHeader{Channels: 1}.append(nil)
+	opus := OpusHeader{Channels: 1}.marshal()
 	with := func(at int, v byte) []byte {
 		b := bytes.Clone(opus)
 		b[at] = v
@@ -254,9 +254,9 @@ func TestOggWriterErrors(t *testing.T) {
 
 func FuzzOggReader(f *testing.F) {
 	f.Add(testdata(f, "tone.ogg")[:1000])
-	head := OpusHeader{Channels: 2}.append(nil)
+	head := OpusHeader{Channels: 2}.marshal()
 	file := page(oggBegin, 1, 0, []byte{byte(len(head))}, head)
-	tags := appendOpusTags(nil, "v", nil)
+	tags := marshalOpusTags("v", nil)
 	file = append(file, page(0, 1, 1, []byte{byte(len(tags))}, tags)...)
 	file = append(file, page(oggContinued, 1, 2, []byte{3, 0, 255}, make([]byte, 258))...)
 	f.Add(file)

@@ -1,6 +1,9 @@
 package srtp
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"errors"
+)
 
 // ProtectRTP encrypts and authenticates one RTP packet and appends it to dst; it grows by Profile.RTPOverhead bytes.
 //
@@ -25,11 +28,10 @@ func (s *Session) ProtectRTP(dst, pkt []byte) ([]byte, error) {
 	}
 	again := false
 	if s.aead {
-		switch snd.rtp.check(index) {
-		case ErrReplayed:
-			again = true
-		case ErrTooOld:
-			return nil, s.refuse(ErrTooOld)
+		err := snd.rtp.check(index)
+		again = errors.Is(err, ErrReplayed)
+		if err != nil && !again {
+			return nil, s.refuse(err)
 		}
 	}
 	out := s.local.protectRTP(dst, pkt, head, ssrc, index)

@@ -6,7 +6,10 @@
 // tables are capped.
 package srtp
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Config says how a [Session] is made.
 type Config struct {
@@ -170,14 +173,14 @@ func (s *Session) senderFor(ssrc uint32) (*sender, error) {
 
 // countDrop counts a received packet that was dropped because of err, and returns err.
 func (s *Session) countDrop(err error) error {
-	switch err {
-	case ErrAuthentication:
+	switch {
+	case errors.Is(err, ErrAuthentication):
 		s.stats.AuthenticationFailed++
-	case ErrReplayed:
+	case errors.Is(err, ErrReplayed):
 		s.stats.Replayed++
-	case ErrTooOld:
+	case errors.Is(err, ErrTooOld):
 		s.stats.TooOld++
-	case ErrNotEncrypted:
+	case errors.Is(err, ErrNotEncrypted):
 		s.stats.NotEncrypted++
 	default:
 		s.stats.Malformed++

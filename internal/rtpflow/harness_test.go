@@ -1,6 +1,8 @@
 package rtpflow
 
 import (
+	"os"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -36,4 +38,12 @@ func packet(t testing.TB, f Fields, payload []byte, exts ...Extension) ([]byte, 
 
 func headerOf(seq uint16, timestamp uint32, size int) *Header {
 	return &Header{SequenceNumber: seq, Timestamp: timestamp, Length: 12, Payload: make([]byte, size)}
+}
+
+// seeds is how many seeds a torture test runs: n, or PARLEY_TORTURE.
+func seeds(n int64) int64 {
+	if v, err := strconv.ParseInt(os.Getenv("PARLEY_TORTURE"), 10, 64); err == nil && v > 0 {
+		return v
+	}
+	return n
 }

@@ -43,7 +43,7 @@ func TestRFC3550A1SequenceNumbers(t *testing.T) {
 }
 
 func TestSequenceNumbersAgainstAModel(t *testing.T) {
-	for seed := range int64(50) {
+	for seed := range seeds(50) {
 		rnd := rand.New(rand.NewSource(seed))
 		r := NewReceiverStream(ReceiverConfig{})
 		next, received := uint64(1<<16|rnd.Intn(1<<15)), map[uint64]bool{}

@@ -136,7 +136,7 @@ func TestHugeGapsWantAKeyFrame(t *testing.T) {
 // TestEveryLossIsRepaired lets a sender with a history and a receiver with a list of missing packets talk over a lossy
 // path: what was lost and asked for comes, and the list empties.
 func TestEveryLossIsRepaired(t *testing.T) {
-	for seed := range int64(100) {
+	for seed := range seeds(100) {
 		rnd := rand.New(rand.NewSource(seed))
 		rcv, g, hist := NewReceiverStream(ReceiverConfig{}), NewNACKGenerator(NACKConfig{MaxTries: 100, MaxAge: time.Minute}), NewHistory(HistoryConfig{})
 		rtx := NewRTXSender(RTXConfig{SSRC: 2, PayloadTypes: [128]uint8{96: 97}})

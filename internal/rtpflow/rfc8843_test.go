@@ -167,8 +167,12 @@ func TestRoutingAllocatesNothing(t *testing.T) {
 	d.SetTable(bundle())
 	packets := [][]byte{}
 	for _, s := range []sent{
-		{ssrc: 1, pt: 111}, {ssrc: 2, pt: 96, mid: "1"}, {ssrc: 3, pt: 96, mid: "2", rid: "h"},
-		{ssrc: 4, pt: 97, mid: "2", rrid: "h"}, {ssrc: 5, pt: 96, mid: strings.Repeat("x", 16)}, {ssrc: 6, pt: 77},
+		{ssrc: 1, pt: 111},
+		{ssrc: 2, pt: 96, mid: "1"},
+		{ssrc: 3, pt: 96, mid: "2", rid: "h"},
+		{ssrc: 4, pt: 97, mid: "2", rrid: "h"},
+		{ssrc: 5, pt: 96, mid: strings.Repeat("x", 16)},
+		{ssrc: 6, pt: 77},
 	} {
 		var exts []Extension
 		for _, e := range []Extension{{extMID, []byte(s.mid)}, {extRID, []byte(s.rid)}, {extRRID, []byte(s.rrid)}} {
@@ -188,4 +192,27 @@ func TestRoutingAllocatesNothing(t *testing.T) {
 			_, _ = d.Route(&h)
 		}
 	})
+}
+
+func BenchmarkParseAndRoute(b *testing.B) {
+	d := NewDemuxer(0)
+	d.SetTable(bundle())
+	pkt, _ := packet(b, Fields{SSRC: 3, PayloadType: 96}, make([]byte, 1000), Extension{extMID, []byte("2")}, Extension{extRID, []byte("h")})
+	r := NewReceiverStream(ReceiverConfig{SSRC: 3})
+	g := NewNACKGenerator(NACKConfig{})
+	b.ReportAllocs()
+	for b.Loop() {
+		h, err := ParseHeader(pkt)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := d.Route(&h); err != nil {
+			b.Fatal(err)
+		}
+		pkt[3]++
+		if pkt[3] == 0 {
+			pkt[2]++
+		}
+		g.Receive(start, r.Receive(start, &h))
+	}
 }

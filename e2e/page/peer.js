@@ -50,15 +50,19 @@ const peer = (() => {
     pc.onconnectionstatechange = () => note('connection ' + pc.connectionState);
     pc.ondatachannel = e => echo(e.channel);
     pc.ontrack = show;
-    if (media) {
-      const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 320, height: 240 } });
-      for (const track of stream.getTracks()) pc.addTrack(track, stream);
-    }
+    if (media) await addMedia();
     own = pc.createDataChannel('browser');
     own.binaryType = 'arraybuffer';
     own.onopen = () => note('open');
     own.onclose = () => note('closed browser');
   }
+
+  async function addMedia() {
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 320, height: 240 } });
+    for (const track of stream.getTracks()) pc.addTrack(track, stream);
+  }
+
+  const stop = kind => pc.getTransceivers().filter(t => t.receiver.track.kind === kind).forEach(t => t.stop());
 
   async function offer(options) {
     await pc.setLocalDescription(await pc.createOffer(options));
@@ -143,13 +147,24 @@ const peer = (() => {
     return (s.inbound.video?.frames ?? 0) >= frames && (s.inbound.audio?.packets ?? 0) >= packets ? s : null;
   });
 
+  // decoding waits until frames of a live video track were decoded, from its receiver's own statistics.
+  const decoding = frames => waitFor(async () => {
+    for (const t of pc.getTransceivers()) {
+      if (t.receiver.track.kind !== 'video' || t.currentDirection === 'stopped' || t.stopped) continue;
+      for (const s of (await t.receiver.getStats()).values()) {
+        if (s.type === 'inbound-rtp' && s.framesDecoded >= frames) return true;
+      }
+    }
+    return false;
+  });
+
   function close() {
     pc.close();
     for (const sender of pc.getSenders()) sender.track?.stop();
   }
 
   return {
-    start, offer, answer, accept, candidate, nextCandidate, connected, roundTrip, closed, stats, reports, media, close,
+    start, addMedia, stop, decoding, offer, answer, accept, candidate, nextCandidate, connected, roundTrip, closed, stats, reports, media, close,
     log: () => log, connection: () => pc, channel: () => own, waitFor,
   };
 })();

@@ -11,6 +11,7 @@ import (
 // (RFC 3264 §5.1: the offerer must be ready to receive what it offered).
 func (s *Session) flows() []Flow {
 	local, remote := s.negotiated()
+	shared := s.shared()
 	var out []Flow
 	for _, t := range s.st.transceivers {
 		if t.Stopped || t.MID == "" {
@@ -19,7 +20,7 @@ func (s *Session) flows() []Flow {
 		f := Flow{MID: t.MID, Index: t.Index, Kind: t.Kind, Transceiver: t, CNAME: t.Sender.CNAME, Encodings: t.Sender.Encodings}
 		l, i := local.section(t.MID)
 		r, _ := remote.section(t.MID)
-		if l != nil && r != nil && !l.Rejected() && !r.Rejected() && s.bundled(t.MID) {
+		if l != nil && r != nil && !l.Rejected() && !r.Rejected() && shared[t.MID] {
 			f.negotiated(t, local, remote, i)
 		}
 		if s.st.signaling == StateHaveLocalOffer {

@@ -108,40 +108,41 @@ func (s *Session) newTransceiver(kind string, d sdp.Direction, rids []string) (*
 // newEncodings draws SSRCs that nobody in the session uses.
 func (s *Session) newEncodings(rids []string) ([]Encoding, error) {
 	out := make([]Encoding, 0, len(rids))
-	used := map[uint32]bool{0: true}
-	for _, t := range s.st.transceivers {
-		for _, e := range t.Sender.Encodings {
-			used[e.SSRC], used[e.RTX] = true, true
-		}
-		for _, r := range t.Receiver.SSRCs {
-			used[r.ID] = true
-		}
-	}
-	draw := func() (uint32, error) {
-		n, err := s.rand.uint64()
-		if err != nil {
-			return 0, err
-		}
-		// Counting on from a number in use ends even with a source that repeats itself.
-		id := uint32(n)
-		for used[id] {
-			id++
-		}
-		used[id] = true
-		return id, nil
-	}
 	for _, rid := range rids {
 		e := Encoding{RID: rid}
 		var err error
-		if e.SSRC, err = draw(); err != nil {
+		if e.SSRC, err = s.newSSRC(out, 0); err != nil {
 			return nil, err
 		}
-		if e.RTX, err = draw(); err != nil {
+		if e.RTX, err = s.newSSRC(out, e.SSRC); err != nil {
 			return nil, err
 		}
 		out = append(out, e)
 	}
 	return out, nil
+}
+
+// newSSRC draws a number that is not in use in the session, not in fresh, and not also.
+func (s *Session) newSSRC(fresh []Encoding, also uint32) (uint32, error) {
+	n, err := s.rand.uint64()
+	if err != nil {
+		return 0, err
+	}
+	has := func(list []Encoding, id uint32) bool {
+		return slices.ContainsFunc(list, func(e Encoding) bool { return e.SSRC == id || e.RTX == id })
+	}
+	inUse := func(id uint32) bool {
+		return id == 0 || id == also || has(fresh, id) || slices.ContainsFunc(s.st.transceivers, func(t *Transceiver) bool {
+			return has(t.Sender.Encodings, id) ||
+				slices.ContainsFunc(t.Receiver.SSRCs, func(r sdp.SSRC) bool { return r.ID == id })
+		})
+	}
+	// Counting on from a number in use ends even with a source that repeats itself.
+	id := uint32(n)
+	for inUse(id) {
+		id++
+	}
+	return id, nil
 }
 
 // AddTrack attaches a track to the first sender that may take it, or adds a transceiver (webrtc-pc §5.1 addTrack).

@@ -112,9 +112,10 @@ func (s *Session) data() *Data {
 	if local == nil || remote == nil {
 		return nil
 	}
+	shared := s.shared()
 	for i := range local.sdp.Media {
 		l, r := &local.sdp.Media[i], &remote.sdp.Media[i]
-		if !l.IsData() || !r.IsData() || l.Rejected() || r.Rejected() || !s.bundled(local.mids[i]) {
+		if !l.IsData() || !r.IsData() || l.Rejected() || r.Rejected() || !shared[local.mids[i]] {
 			continue
 		}
 		d := &Data{
@@ -149,14 +150,19 @@ func answerOf(local, remote *description) *description {
 	return local
 }
 
-// bundled reports whether a section shares the transport in the negotiated pair.
-func (s *Session) bundled(mid string) bool {
+// shared are the mids on the transport, by the answer of the negotiated pair.
+func (s *Session) shared() map[string]bool {
 	local, remote := s.negotiated()
 	if local == nil || remote == nil {
-		return false
+		return nil
 	}
 	a := answerOf(local, remote)
-	return chooseBundle(a, s.st.conn.tag, func(i int) bool { return !a.sdp.Media[i].Rejected() }).has(mid)
+	b := chooseBundle(a, s.st.conn.tag, func(i int) bool { return !a.sdp.Media[i].Rejected() })
+	out := make(map[string]bool, len(b.mids))
+	for _, mid := range b.mids {
+		out[mid] = true
+	}
+	return out
 }
 
 // fillSnapshot sets Transport, Flows and Data.

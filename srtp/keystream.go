@@ -35,7 +35,7 @@ func newCounterMode(block cipher.Block) (*counterMode, error) {
 	return &counterMode{aead: aead, h: newElement(&h)}, nil
 }
 
-// prepare costs about as much as sealing fifty packets, so it waits for the first one.
+// prepare costs about as much as sealing ten packets, so it waits for the first one.
 func (c *counterMode) prepare() {
 	inverse := c.h.inverse()
 	c.toNonce = newProductTable(inverse.mul(inverse))
@@ -75,18 +75,9 @@ func (e element) timesX() element {
 	return element{hi: e.hi>>1 ^ carry&(0xe1<<56), lo: e.lo>>1 | e.hi<<63}
 }
 
-// mul multiplies in constant time, bit by bit.
 func (e element) mul(f element) element {
-	var z element
-	for _, limb := range [2]uint64{e.hi, e.lo} {
-		for i := 63; i >= 0; i-- {
-			mask := -(limb >> uint(i) & 1)
-			z.hi ^= f.hi & mask
-			z.lo ^= f.lo & mask
-			f = f.timesX()
-		}
-	}
-	return z
+	t := newProductTable(f)
+	return t.mul(e)
 }
 
 // inverse returns e^(2^128-2), the product of e^(2^k) for k = 1..127. The inverse of zero, which AES gives for one key
@@ -114,10 +105,9 @@ func newProductTable(e element) productTable {
 		t[bit] = e
 		e = e.timesX()
 	}
-	for i := range t {
-		low := i & -i
-		if low != i {
-			t[i] = element{hi: t[low].hi ^ t[i^low].hi, lo: t[low].lo ^ t[i^low].lo}
+	for bit := 2; bit < 16; bit *= 2 {
+		for i := 1; i < bit; i++ {
+			t[bit+i] = element{hi: t[bit].hi ^ t[i].hi, lo: t[bit].lo ^ t[i].lo}
 		}
 	}
 	return t
@@ -135,8 +125,8 @@ var reduction4 = func() (r [16]uint64) {
 	return r
 }()
 
-// mul multiplies four bits at a time, from the highest powers down. The counters that go in are public, so the table
-// lookups tell nothing.
+// mul multiplies four bits at a time, from the highest powers down. Its time may tell something about H through the cache;
+// but H, which is the key of GHASH, protects nothing here.
 func (t *productTable) mul(e element) element {
 	var z element
 	for _, limb := range [2]uint64{e.lo, e.hi} {

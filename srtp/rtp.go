@@ -37,7 +37,7 @@ func (s *Session) ProtectRTP(dst, pkt []byte) ([]byte, error) {
 	out := s.local.protectRTP(dst, pkt, head, ssrc, index)
 	if s.aead {
 		// Under one nonce, equal tags mean equal packets.
-		tag := binary.BigEndian.Uint64(out[len(out)-gcmTagSize:])
+		tag := binary.BigEndian.Uint32(out[len(out)-gcmTagSize:])
 		at := &snd.tags[index%sendWindow]
 		if again && *at != tag {
 			clear(out[len(dst):])

@@ -78,7 +78,7 @@ type Session struct {
 type sender struct {
 	ssrc      uint32
 	rtp       window
-	tags      []uint64 // of the packets in the window, the first half of each tag; only with an AEAD profile
+	tags      []uint32 // of the packets in the window, the beginnings of their tags; only with an AEAD profile
 	rtcpIndex uint32   // of the next packet
 }
 
@@ -163,7 +163,7 @@ func (s *Session) senderFor(ssrc uint32) (*sender, error) {
 		snd = &sender{ssrc: ssrc}
 		if s.aead {
 			snd.rtp.seen = make([]uint64, windowWords(sendWindow))
-			snd.tags = make([]uint64, sendWindow)
+			snd.tags = make([]uint32, sendWindow)
 		}
 		s.senders[ssrc] = snd
 	}

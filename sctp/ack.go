@@ -148,13 +148,14 @@ func (a *Association) tellCongestion(rs *rateSample, prior, lost int, limited bo
 	if !rs.seen && lost == 0 {
 		return
 	}
-	s := ackSample{
+	s := &a.sample // an interface call would make a local one escape
+	*s = ackSample{
 		now: a.now, lost: lost, inFlight: a.out.flight, priorInFlight: prior,
 		smoothedRTT: a.rtt.smoothed, minRTT: a.rtt.lowest,
 		recovery: began, inRecovery: a.loss.inRecovery, limited: limited, lastPacket: a.packet,
 	}
-	a.rate.finish(a.now, rs, &s)
-	a.cc.onAck(&s)
+	a.rate.finish(a.now, rs, s)
+	a.cc.onAck(s)
 }
 
 // onLost decides what happens to a chunk that was found lost: it is sent again, or its message is given up.

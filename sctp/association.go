@@ -58,6 +58,7 @@ type Association struct {
 	loss        lossDetector
 	rate        delivery
 	cc          congestion
+	sample      ackSample // scratch
 	pacer       pacer
 	peerWindow  int
 	windowProbe bool // something is out that the peer's window had no room for

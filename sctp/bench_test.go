@@ -1,0 +1,149 @@
+package sctp
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// pipe runs two connected associations without a network: what one sends is handed to the other at once, in bursts.
+type pipe struct {
+	a, b *Association
+	now  time.Time
+	bufs [][]byte
+	sink []byte
+	take func(n int) []byte
+	got  int
+}
+
+func newPipe(tb testing.TB, c Config) *pipe {
+	p := &pipe{now: time.Unix(1e9, 0), sink: make([]byte, 1<<20)}
+	p.take = func(n int) []byte { return p.sink[:n] }
+	for range 40 {
+		p.bufs = append(p.bufs, make([]byte, 2048))
+	}
+	for i, dst := range []**Association{&p.a, &p.b} {
+		c.Rand = seeded{newRand(uint64(i + 1))}
+		a, err := New(c)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		*dst = a
+	}
+	p.a.Connect(p.now)
+	p.b.Connect(p.now)
+	for range 10 {
+		p.round()
+	}
+	if p.a.State() != StateConnected || p.b.State() != StateConnected {
+		tb.Fatal("not connected")
+	}
+	return p
+}
+
+// round lets 100 µs pass and moves what either side has to say.
+func (p *pipe) round() {
+	p.now = p.now.Add(100 * time.Microsecond)
+	p.move(p.a, p.b)
+	p.move(p.b, p.a)
+}
+
+func (p *pipe) move(from, to *Association) {
+	from.Advance(p.now)
+	n := 0
+	for ; n < len(p.bufs); n++ {
+		pkt, ok := from.Next(p.bufs[n], 1472)
+		if !ok {
+			break
+		}
+		p.bufs[n] = pkt
+	}
+	for _, pkt := range p.bufs[:n] {
+		_ = to.HandlePacket(p.now, pkt)
+	}
+	if n > 0 {
+		to.EndBatch(p.now)
+	}
+	for {
+		m, ok := to.Receive(p.take)
+		if !ok {
+			break
+		}
+		p.got += len(m.Data)
+		to.Credit(p.now, m.Charge)
+	}
+	for {
+		if _, ok := to.Event(); !ok {
+			break
+		}
+	}
+}
+
+// TestSteadyStateAllocatesNothing runs the whole path of a packet, sending and receiving, SACKs included.
+func TestSteadyStateAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	for _, size := range []int{64, 1200, 16384} {
+		for _, unordered := range []bool{size == 1200} {
+			for name, c := range testConfigs() {
+				p := newPipe(t, c)
+				msg := make([]byte, size)
+				run := func() {
+					for p.a.BufferedAmount(1) < 200_000 {
+						if err := p.a.Send(p.now, 1, 51, msg, SendOptions{Unordered: unordered}); err != nil {
+							t.Fatal(err)
+						}
+					}
+					p.round()
+				}
+				for range 1000 {
+					run()
+				}
+				before := p.got
+				if n := testing.AllocsPerRun(100, run); n > 0.02 {
+					t.Errorf("%s, %d bytes: %v allocations a round", name, size, n)
+				}
+				if p.got == before {
+					t.Errorf("%s, %d bytes: nothing arrived", name, size)
+				}
+			}
+		}
+	}
+}
+
+func BenchmarkTransfer(b *testing.B) {
+	for _, size := range []int{64, 1200, 16384, 262144} {
+		for _, zero := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%d/zero=%v", size, zero), func(b *testing.B) {
+				p := newPipe(b, Config{EnableZeroChecksum: zero})
+				msg := make([]byte, size)
+				b.SetBytes(int64(size))
+				b.ReportAllocs()
+				sent := 0
+				for i := 0; i < b.N; i++ {
+					for p.a.BufferedAmount(1) > 1<<20 {
+						p.round()
+					}
+					if err := p.a.Send(p.now, 1, 51, msg, SendOptions{}); err != nil {
+						b.Fatal(err)
+					}
+					sent += size
+				}
+				for p.got < sent {
+					p.round()
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkPingPong(b *testing.B) {
+	p := newPipe(b, Config{})
+	msg := make([]byte, 64)
+	b.ReportAllocs()
+	for i := 0; i < b.N; i++ {
+		_ = p.a.Send(p.now, 1, 51, msg, SendOptions{})
+		p.round()
+	}
+}

@@ -78,10 +78,12 @@ type Config struct {
 	// which is only right where nobody else can send to this connection.
 	Grace time.Duration
 
-	// Rand is the source of keys and nonces: crypto/rand.Reader, or a seeded source in a simulation. Two things do not
-	// draw from it: the server's half of ML-KEM, whose randomness the standard library does not let anybody choose, and
-	// RSA-PSS salts (ECDSA signatures are deterministic, RFC 6979). Sizes and times are the same for the same seed.
+	// Rand is the source of keys and nonces: crypto/rand.Reader, or a seeded source in a simulation. ECDSA signatures draw
+	// nothing from it (RFC 6979), and RSA-PSS salts need not.
 	Rand io.Reader
+	// Encapsulate replaces crypto/mlkem for the server's half of ML-KEM-768, whose randomness the standard library lets nobody
+	// choose: a simulation that shall repeat sets it (crypto/mlkem/mlkemtest has what it takes). Nil: crypto/mlkem.
+	Encapsulate func(encapsulationKey []byte) (sharedKey, ciphertext []byte, err error)
 	// KeyLog receives lines in the NSS key log format, written synchronously. Nil: none. It gives away every secret.
 	KeyLog io.Writer
 }
@@ -104,6 +106,9 @@ func (cfg *Config) setDefaults() {
 	}
 	if cfg.SigningSchemes == nil {
 		cfg.SigningSchemes = cfg.SignatureSchemes
+	}
+	if cfg.Encapsulate == nil {
+		cfg.Encapsulate = encapsulate768
 	}
 	if cfg.MTU == 0 {
 		cfg.MTU = DefaultMTU

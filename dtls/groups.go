@@ -100,8 +100,8 @@ func (ks *keyShare) finish(peer []byte) ([]byte, error) {
 }
 
 // answer makes the server's half and the shared secret from the client's share.
-func (g *group) answer(peer []byte, rand io.Reader) (public, secret []byte, err error) {
-	k, err := newCurveKey(g, rand)
+func (c *Conn) answer(g *group, peer []byte) (public, secret []byte, err error) {
+	k, err := newCurveKey(g, c.cfg.Rand)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -109,16 +109,23 @@ func (g *group) answer(peer []byte, rand io.Reader) (public, secret []byte, err 
 		if len(peer) != mlkem.EncapsulationKeySize768+g.keyLen {
 			return nil, nil, errKeyShare
 		}
-		ek, err := mlkem.NewEncapsulationKey768(peer[:mlkem.EncapsulationKeySize768])
-		if err != nil {
+		if secret, public, err = c.cfg.Encapsulate(peer[:mlkem.EncapsulationKeySize768]); err != nil {
 			return nil, nil, errKeyShare
 		}
-		secret, public = ek.Encapsulate()
 		peer = peer[mlkem.EncapsulationKeySize768:]
 	}
 	public = append(public, k.PublicKey().Bytes()...)
 	secret, err = g.agree(secret, k, peer)
 	return public, secret, err
+}
+
+func encapsulate768(encapsulationKey []byte) (sharedKey, ciphertext []byte, err error) {
+	ek, err := mlkem.NewEncapsulationKey768(encapsulationKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	sharedKey, ciphertext = ek.Encapsulate()
+	return sharedKey, ciphertext, nil
 }
 
 func (g *group) agree(secret []byte, k *ecdh.PrivateKey, peer []byte) ([]byte, error) {

@@ -28,7 +28,8 @@ func selfSigned(t testing.TB, key crypto.Signer) Certificate {
 	tmpl := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "peer"}, NotBefore: epoch0, NotAfter: epoch0.AddDate(1, 0, 0),
 	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
+	// Without randomness ECDSA signs the same every time.
+	der, err := x509.CreateCertificate(nil, tmpl, tmpl, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,8 +41,8 @@ var testKeys = sync.OnceValue(func() (k struct {
 	rsa        *rsa.PrivateKey
 },
 ) {
-	k.p256, _ = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	k.p384, _ = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	k.p256, _ = ecdsa.ParseRawPrivateKey(elliptic.P256(), bytes.Repeat([]byte{7}, 32))
+	k.p384, _ = ecdsa.ParseRawPrivateKey(elliptic.P384(), bytes.Repeat([]byte{7}, 48))
 	k.rsa, _ = rsa.GenerateKey(rand.Reader, 2048)
 	return k
 })
@@ -59,6 +60,7 @@ func seeded(seed uint64) *mrand.ChaCha8 {
 func testConfig(t testing.TB, role Role, seed uint64) Config {
 	return Config{
 		Role: role, Certificate: selfSigned(t, testKeys().p256), Rand: seeded(seed*2 + uint64(role)),
+		Encapsulate: seededEncapsulation(seed),
 		VerifyPeer: func(chain [][]byte) error {
 			if len(chain) == 0 {
 				return errors.New("no certificate")

@@ -112,7 +112,7 @@ func (c *Conn) server13Flight(now time.Time, m message, ch *clientHello, p param
 	if err := c.random(sh.random[:]); err != nil {
 		return err
 	}
-	public, shared, err := p.group.answer(ch.share(p.group.id), c.cfg.Rand)
+	public, shared, err := c.answer(p.group, ch.share(p.group.id))
 	if err != nil {
 		return &AlertError{Alert: AlertIllegalParameter, Err: err}
 	}

@@ -24,6 +24,10 @@ func (c *change) rollback() error {
 			c.fx.Removed = append(c.fx.Removed, t)
 		}
 	}
+	if stable.local.Ufrag == "" {
+		// What was gathered for a first offer serves the answer to the other side's: the generation goes on.
+		s.st.next = s.st.local
+	}
 	s.st.local, s.st.conn = stable.local, stable.conn
 	c.leaveNegotiation()
 	c.fx.RolledBack = true

@@ -138,19 +138,24 @@ func TestImplicitRollback(t *testing.T) {
 	ta := a.add(KindAudio, sdp.SendRecv)
 	b.add(KindAudio, sdp.SendRecv)
 	ob := b.offer()
-	a.local(a.offer())
+	fx := a.local(a.offer())
+	gathered := fx.Transport.Local
+	a.AddLocalCandidate(gathered.Ufrag, hostCandidate)
 	a.wantRemoteError(edit(ob, "a=ice-ufrag", "a=x"), ErrInvalidAccess)
 	a.wantRemoteError(edit(ob, "a=setup:actpass", "a=setup:x"), ErrSDPSyntax)
 	a.wantState(StateHaveLocalOffer)
 	if ta.MID != "0" {
 		t.Fatal("the refused offer has left traces")
 	}
-	fx := a.remote(ob)
+	fx = a.remote(ob)
 	if !fx.RolledBack || fx.Old != StateHaveLocalOffer || fx.New != StateHaveRemoteOffer || len(fx.Created) != 1 || ta.MID != "" {
 		t.Fatalf("%+v", fx)
 	}
 	b.local(ob)
-	a.local(Description{})
+	fx = a.local(Description{})
+	if tr := fx.Transport; tr.Local != gathered || !tr.LocalChanged || len(parse(t, a.LocalDescription().SDP).Media[0].Candidates) != 1 {
+		t.Fatalf("what was gathered for the offer does not serve the answer: %+v", fx.Transport)
+	}
 	b.remote(*a.LocalDescription())
 	a.wantNeeded(true)
 	connect(a, b)

@@ -18,7 +18,6 @@ type script struct {
 	local  netip.AddrPort // of the base
 	peer   Parameters
 	events []Event
-	held   []sent
 }
 
 var peerAddr = netip.MustParseAddrPort("10.0.0.9:9000")

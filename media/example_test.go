@@ -7,8 +7,9 @@ import (
 	"io"
 	"os"
 
-	"github.com/openparley/webrtc/media"
 	"github.com/pion/rtp"
+
+	"github.com/openparley/webrtc/media"
 )
 
 // A file becomes RTP packets, and the packets become a file again.

@@ -66,7 +66,7 @@ func TestTwoByteExtensionIsRenamed(t *testing.T) {
 }
 
 func TestHistoryAgainstAModel(t *testing.T) {
-	for seed := range seeds(50) {
+	for seed := range seeds(15) {
 		rnd := rand.New(rand.NewSource(seed))
 		cfg := HistoryConfig{MaxPackets: 64 << rnd.Intn(4), MaxBytes: 16 << (10 + rnd.Intn(3)), MinAge: time.Duration(rnd.Intn(200)) * time.Millisecond}
 		h := NewHistory(cfg)

@@ -20,8 +20,10 @@ func TestRecordedOffersAreAnswered(t *testing.T) {
 	}{
 		{"chromium156-offer-data-mdns.sdp", []string{"data"}, 0, 262144, "0"},
 		{"firefox153-offer-data-mdns.sdp", []string{"data"}, 0, 1073741823, "0"},
-		{"chromium156-offer-av-data.sdp", []string{"111 opus 9 G722 0 PCMU 8 PCMA",
-			"96 VP8 97 rtx 108 H264 109 rtx 114 H264 115 rtx 45 AV1 46 rtx 98 VP9 99 rtx 100 VP9 101 rtx", "data"}, 0, 262144, "0 1 2"},
+		{"chromium156-offer-av-data.sdp", []string{
+			"111 opus 9 G722 0 PCMU 8 PCMA",
+			"96 VP8 97 rtx 108 H264 109 rtx 114 H264 115 rtx 45 AV1 46 rtx 98 VP9 99 rtx 100 VP9 101 rtx", "data",
+		}, 0, 262144, "0 1 2"},
 		{"chromium156-offer-av-data-trials.sdp", nil, 0, 262144, "0 1 2"},
 		{"chromium156-offer-simulcast.sdp", nil, 3, 262144, "0 1 2"},
 		{"firefox153-offer-av-data.sdp", []string{"109 opus 9 G722 0 PCMU 8 PCMA", "120 VP8 124 rtx 121 VP9 125 rtx 99 AV1 100 rtx", "data"}, 0, 1073741823, "0 1 2"},

@@ -21,8 +21,10 @@ func (s *Session) CreateOffer(o OfferOptions, p LocalParams) (Description, error
 	if err != nil {
 		return Description{}, err
 	}
-	b := offerBuilder{s: s, p: p, ice: ice, d: s.newDescription(TypeOffer), payloads: s.newPayloadTable(),
-		extensions: s.newExtensionTable(), mid: s.st.nextMID}
+	b := offerBuilder{
+		s: s, p: p, ice: ice, d: s.newDescription(TypeOffer), payloads: s.newPayloadTable(),
+		extensions: s.newExtensionTable(), mid: s.st.nextMID,
+	}
 	b.known()
 	b.fresh()
 	b.bundle()

@@ -1,6 +1,7 @@
 package jsep
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -115,6 +116,26 @@ func negotiatedFirst(ours, last []sdp.Codec) []sdp.Codec {
 		if findCodec(out, &ours[i]) == nil {
 			out = append(out, ours[i])
 		}
+	}
+	return out
+}
+
+// answeredFirst orders what this side offered: what the answer took in its order, then the rest. The next offer begins
+// like the answer ended, so that an answer in the order of the offer changes no codec in use.
+func answeredFirst(offered, answered []sdp.Codec) []sdp.Codec {
+	out := make([]sdp.Codec, 0, len(offered))
+	add := func(c *sdp.Codec) {
+		if !slices.ContainsFunc(out, func(o sdp.Codec) bool { return o.PayloadType == c.PayloadType }) {
+			out = append(out, *c)
+		}
+	}
+	for i := range answered {
+		if c := counterpart(offered, &answered[i]); c != nil {
+			add(c)
+		}
+	}
+	for i := range offered {
+		add(&offered[i])
 	}
 	return out
 }

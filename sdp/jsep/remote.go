@@ -204,6 +204,7 @@ func (c *change) remoteAnswer(r *description) error {
 			continue
 		}
 		c.remoteSection(t, r, i)
+		t.payloads = answeredFirst(t.payloads, m.Codecs)
 		offered := offer.sdp.Media[i].Direction
 		t.setCurrent(r.sdp.DirectionOf(i).Reverse().Intersect(offered))
 		t.Receptive = t.CurrentDirection.Receives()

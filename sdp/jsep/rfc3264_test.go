@@ -117,6 +117,59 @@ func TestNumbersAreStable(t *testing.T) {
 	}
 }
 
+// The codec in use stays when the offerer asks again, also where the answerer's preferences chose it.
+func TestReofferKeepsTheCodecInUse(t *testing.T) {
+	a, b := newPeer(t, "a", 1), newPeer(t, "b", 2)
+	a.add(KindVideo, sdp.SendRecv, "s")
+	o := a.offer()
+	a.local(o)
+	tb := b.remote(o).Created[0]
+	caps := testCapabilities().Video.Codecs
+	if err := b.SetCodecPreferences(tb, []sdp.Codec{caps[5], caps[0], {Name: "rtx", ClockRate: 90000}}); err != nil {
+		t.Fatal(err)
+	}
+	an := b.answer()
+	b.local(an)
+	fx := a.remote(an)
+	if fx.Flows[0].SendCodecs[0].Name != "AV1" {
+		t.Fatalf("%+v", fx.Flows[0].SendCodecs)
+	}
+	if err := b.SetCodecPreferences(tb, nil); err != nil {
+		t.Fatal(err)
+	}
+	fx, _ = connect(a, b)
+	if c := fx.Flows[0].SendCodecs; c[0].Name != "AV1" || c[0].PayloadType != 45 || c[2].Name != "VP8" || len(c) != 12 {
+		t.Fatalf("%+v", c)
+	}
+}
+
+// RFC 8285 §4.3, §6: ids beyond 14 only where both mix one- and two-byte headers; no id 15.
+func TestExtensionIDs(t *testing.T) {
+	offer := func(mixed string) Description {
+		return videoOffer("96", "a=rtpmap:96 VP8/90000", "a=extmap:20 "+ExtensionMID, "a=extmap:15 "+ExtensionRID, "a=extmap:3/recvonly "+ExtensionRepairedRID, mixed)
+	}
+	p := newPeer(t, "p", 1)
+	p.remote(offer("a=x"))
+	m := parse(t, p.answer().SDP).Media[0]
+	if len(m.Extensions) != 1 || m.Extensions[0] != (sdp.Extension{ID: 3, URI: ExtensionRepairedRID, Direction: sdp.SendOnly}) || m.ExtmapAllowMixed {
+		t.Fatalf("%+v", m.Extensions)
+	}
+	p.remote(offer("a=extmap-allow-mixed"))
+	m = parse(t, p.answer().SDP).Media[0]
+	if len(m.Extensions) != 2 || m.Extensions[0].ID != 20 || !m.ExtmapAllowMixed {
+		t.Fatalf("%+v", m.Extensions)
+	}
+	if fx := p.local(Description{}); !fx.Flows[0].ExtmapAllowMixed {
+		t.Fatal("not mixed")
+	}
+	p.add(KindVideo, sdp.SendRecv)
+	for _, m := range parse(t, p.offer().SDP).Media {
+		if m.Extensions[0].ID != 20 || len(m.Extensions) != 3 {
+			t.Fatalf("%+v", m.Extensions)
+		}
+	}
+}
+
 // RFC 3264 §5.1: an answer may use other numbers for what it wants to receive.
 func TestAsymmetricPayloadTypes(t *testing.T) {
 	a := newPeer(t, "a", 1)
@@ -127,8 +180,10 @@ func TestAsymmetricPayloadTypes(t *testing.T) {
 	b.remote(o)
 	an := b.answer()
 	d := parse(t, an.SDP)
-	d.Media[0].Codecs = []sdp.Codec{{PayloadType: 110, Name: "VP8", ClockRate: 90000, Feedback: []string{"nack pli", "goog-remb"}},
-		{PayloadType: 111, Name: "rtx", ClockRate: 90000, Fmtp: "apt=110"}}
+	d.Media[0].Codecs = []sdp.Codec{
+		{PayloadType: 110, Name: "VP8", ClockRate: 90000, Feedback: []string{"nack pli", "goog-remb"}},
+		{PayloadType: 111, Name: "rtx", ClockRate: 90000, Fmtp: "apt=110"},
+	}
 	fx := a.remote(Description{TypeAnswer, d.Marshal()})
 	f := fx.Flows[0]
 	if len(f.SendCodecs) != 2 || f.SendCodecs[0].PayloadType != 110 || strings.Join(f.SendCodecs[0].Feedback, ",") != "nack pli" || !f.RTX {

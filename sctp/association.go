@@ -102,7 +102,7 @@ func New(cfg Config) (*Association, error) {
 	a.inbox = newReassembly(&a.pool, cfg.MaxMessageSize)
 	a.window = receiveWindow{size: cfg.ReceiveWindow, limit: cfg.MaxReceiveWindow, advertised: cfg.ReceiveWindow}
 	a.rtt = rttEstimator{min: cfg.RTOMin, max: cfg.RTOMax}
-	a.cc = newCongestion(cfg.Congestion, a.path.MTU, a.path.RTT)
+	a.cc = newCongestion(cfg.Congestion, a.path.MTU, a.path.RTT, a.localTag)
 	a.maxOut, a.maxIn = 65535, 65535
 	a.out.start(a.localTSN)
 	a.resets.start(a.localTSN)

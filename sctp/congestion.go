@@ -13,6 +13,8 @@ type congestion interface {
 	onTimeout(now tick)
 	// onSpurious: the last recovery was found needless.
 	onSpurious()
+	// onHandshake: the first round-trip time is known.
+	onHandshake(rtt time.Duration)
 	// onPath: the packet size changed; fresh: the path did, forget it.
 	onPath(mtu int, fresh bool)
 	// window is how many bytes may be in flight.
@@ -49,11 +51,11 @@ type ackSample struct {
 // part. Deviates: every deployed data channel stack begins with ten.
 func initialWindow(mtu int) int { return 10 * mtu }
 
-func newCongestion(kind Congestion, mtu int, hint time.Duration) congestion {
+func newCongestion(kind Congestion, mtu int, hint time.Duration, seed uint32) congestion {
 	if kind == CongestionCUBIC {
 		return newCubic(mtu)
 	}
-	return newBBR(mtu, hint)
+	return newBBR(mtu, hint, seed)
 }
 
 // pacer spreads packets over time: a token bucket in bytes.

@@ -35,6 +35,9 @@ func (c *cubic) onPath(mtu int, fresh bool) {
 	}
 }
 
+// onHandshake does not pace the first round: the initial window is small.
+func (c *cubic) onHandshake(time.Duration) {}
+
 func (c *cubic) window() int { return int(c.cwnd) }
 
 // pacingRate is twice the window a round trip in slow start and a fifth above it later, as RFC 9002 section 7.7 suggests.

@@ -118,6 +118,7 @@ func (a *Association) establish() {
 	if a.out.len() > 0 {
 		a.t3 = a.now.after(a.rtt.timeout(a.path.RTT))
 	}
+	a.cc.onHandshake(a.rtt.smoothedOr(a.path.RTT))
 	a.setPhase(phaseEstablished)
 	a.heartbeat.start(a.now, a.cfg.HeartbeatInterval)
 	a.mtu.restart(a.now, a.path)

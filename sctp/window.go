@@ -53,7 +53,8 @@ func (w *receiveWindow) credit(now tick, n, held int, rtt time.Duration) bool {
 	return w.advertised < w.size/4 && open >= w.advertised+w.size/4
 }
 
-// grow doubles the window when half of it was consumed within a round trip: the window, not the application, is the limit.
+// grow doubles the window when a quarter of it was consumed within a round trip: twice the path's product must fit, and as much
+// again that waits behind a loss.
 func (w *receiveWindow) grow(now tick, n int, rtt time.Duration) {
 	if w.size >= w.limit {
 		return
@@ -61,7 +62,7 @@ func (w *receiveWindow) grow(now tick, n int, rtt time.Duration) {
 	w.credited += n
 	round := max(rtt, 5*time.Millisecond)
 	if now >= w.roundStart.after(round) {
-		if w.roundStart != 0 && w.credited >= w.size/2 && now < w.roundStart.after(2*round) {
+		if w.roundStart != 0 && w.credited >= w.size/4 && now < w.roundStart.after(2*round) {
 			w.size = min(2*w.size, w.limit)
 		}
 		w.credited, w.roundStart = 0, now

@@ -4,6 +4,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -14,7 +15,20 @@ import (
 	"github.com/openparley/webrtc/e2e/page"
 )
 
-func TestMain(m *testing.M) { os.Exit(lab.Main(m.Run)) }
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	if lab.Inside() {
+		return lab.Main(m.Run)
+	}
+	remove, err := buildExamples()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	defer remove()
+	return lab.Main(m.Run)
+}
 
 var browsers = []browser.Kind{browser.Chromium, browser.Firefox}
 

@@ -45,8 +45,8 @@ func (c *change) finish() *Effects {
 // setSignaling is the only place where the signaling state changes, but for Close.
 func (c *change) setSignaling(st SignalingState) { c.s.st.signaling = st }
 
-// becomeStable makes the pending descriptions current, and forgets the transceivers that are stopped on both sides
-// (webrtc-pc §4.4.1.5).
+// becomeStable makes the pending descriptions current, forgets the transceivers that are stopped on both sides, and the
+// wish for a restart when the credentials are gone (webrtc-pc §4.4.1.5).
 func (c *change) becomeStable() {
 	s := c.s
 	s.st.currentLocal, s.st.currentRemote = s.st.pendingLocal, s.st.pendingRemote
@@ -58,9 +58,12 @@ func (c *change) becomeStable() {
 			c.fx.Removed = append(c.fx.Removed, t)
 		}
 	}
-	if !slices.Contains(s.st.replace, s.st.local.Ufrag) {
-		s.st.replace = nil
+	for i := range s.st.currentLocal.sdp.Media {
+		if slices.Contains(s.st.replace, s.st.currentLocal.sdp.Media[i].ICEUfrag) {
+			return
+		}
 	}
+	s.st.replace = nil
 }
 
 // sectionGone reports whether the section of a transceiver is rejected, or was taken for another.

@@ -213,3 +213,16 @@ func TestAnswerWithoutMID(t *testing.T) {
 		t.Fatalf("%+v", fx)
 	}
 }
+
+// A restart that was asked for has nothing to restart once every section is gone.
+func TestRestartOfNothing(t *testing.T) {
+	a, b := newPeer(t, "a", 1), newPeer(t, "b", 2)
+	ta := a.add(KindAudio, sdp.SendRecv)
+	connect(a, b)
+	if err := a.StopTransceiver(ta); err != nil {
+		t.Fatal(err)
+	}
+	a.RestartICE()
+	connect(a, b)
+	a.wantNeeded(false)
+}

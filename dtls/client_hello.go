@@ -34,7 +34,12 @@ func (c *Conn) startClient(now time.Time) error {
 	}
 	c.hs.hello, c.hs.clientRandom = h, h.random
 	c.hs.step = stepClientServerHello
-	return c.sendClientHello(now)
+	if err := c.sendClientHello(now); err != nil {
+		return err
+	}
+	first := *c.hs
+	c.hs.first = &first
+	return nil
 }
 
 // offeredGroups leaves out what only DTLS 1.3 can use.
@@ -145,8 +150,10 @@ func (c *Conn) clientHelloVerify(now time.Time, m message) error {
 	if err != nil {
 		return err
 	}
+	hello := *c.hs.hello
+	hello.cookie = hv.cookie
+	c.hs.hello = &hello
 	c.hs.verified, c.retried = true, true
-	c.hs.hello.cookie = hv.cookie
 	return c.sendClientHello(now)
 }
 

@@ -241,7 +241,7 @@ func (c *Conn) fail(now time.Time, err error) {
 // suspicion is a reason to fail that anybody might have made up. It becomes the verdict when nothing disproves it in time.
 type suspicion struct {
 	err   error
-	since time.Time
+	until time.Time
 }
 
 func (c *Conn) suspectReason(now time.Time, err error) {
@@ -251,16 +251,9 @@ func (c *Conn) suspectReason(now time.Time, err error) {
 	}
 	c.stats.Suspicions++
 	if c.suspect.err == nil {
-		c.suspect = suspicion{err: err, since: now}
+		// An honest peer gets the time to send its flight again.
+		c.suspect = suspicion{err: err, until: now.Add(max(c.cfg.Grace, 2*c.timer.timeout()))}
 	}
-}
-
-// verdictDeadline leaves an honest peer the time to send its flight again.
-func (c *Conn) verdictDeadline() time.Time {
-	if c.suspect.err == nil {
-		return time.Time{}
-	}
-	return c.suspect.since.Add(max(c.cfg.Grace, 2*c.timer.timeout()))
 }
 
 func (c *Conn) random(b []byte) error {

@@ -1,6 +1,10 @@
 package dtls
 
-import "slices"
+import (
+	"slices"
+
+	"golang.org/x/crypto/cryptobyte"
+)
 
 // outMessage is a message of the flight, or a ChangeCipherSpec, whose raw is nil. It is always sent in the epoch it belongs to.
 type outMessage struct {
@@ -12,10 +16,9 @@ type outMessage struct {
 func (m *outMessage) ccs() bool { return m.raw == nil }
 
 func (m *outMessage) header() fragmentHeader {
-	raw := m.raw
-	return fragmentHeader{
-		typ: messageType(raw[0]), length: len(raw) - messageHeaderLen, seq: uint16(raw[4])<<8 | uint16(raw[5]),
-	}
+	s := cryptobyte.String(m.raw)
+	h, _, _ := readFragment(&s)
+	return h
 }
 
 // place is a byte of a flight: a message and an offset in its body.

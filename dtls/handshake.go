@@ -114,7 +114,10 @@ type handshake struct {
 	shares                     []*keyShare
 	hello                      *clientHello // a client's own
 	helloRaw                   []byte
-	verified                   bool // HelloVerifyRequest was answered
+	verified                   bool       // HelloVerifyRequest was answered
+	first                      *handshake // a client's as it was after its first ClientHello
+	answers                    [][]byte   // the messages that answered it
+	current                    int        // and the one that was taken
 
 	peerSchemes []SignatureScheme // what the peer can verify
 	request     *certificateRequest

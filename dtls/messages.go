@@ -44,6 +44,13 @@ func newMessage(typ messageType, seq uint16, body []byte) message {
 	return message{typ: typ, seq: seq, raw: append(h.append(raw), body...)}
 }
 
+// parseMessage takes a framed message of epoch 0 apart again.
+func parseMessage(raw []byte) message {
+	s := cryptobyte.String(raw)
+	h, _, _ := readFragment(&s)
+	return message{typ: h.typ, seq: h.seq, raw: raw}
+}
+
 type fragmentHeader struct {
 	typ     messageType
 	length  int

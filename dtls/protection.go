@@ -166,10 +166,8 @@ type readEpoch struct {
 func (r *readEpoch) open(h *recordHeader) (typ contentType, plain []byte, err error) {
 	switch {
 	case r.prot == nil:
-		if !r.replay.fresh(h.seq) {
-			return 0, nil, ErrReplay
-		}
-		typ, plain = h.typ, h.body
+		// No window in the clear: one forged number would shut out everything after it. Messages have numbers of their own.
+		return h.typ, h.body, nil
 	case r.prot.v13:
 		typ, plain, err = r.open13(h)
 	default:

@@ -301,6 +301,8 @@ func (c *Conn) takeOldFragment(now time.Time, r *readEpoch, h fragmentHeader, bo
 	switch {
 	case c.hs != nil && c.cfg.Role == RoleServer && h.seq == 0 && h.typ == typeClientHello && !c.authenticated:
 		return c.takeHelloAgain(now, h, body)
+	case c.hs != nil && c.cfg.Role == RoleClient && h.seq == 0 && !c.authenticated && r.prot == nil:
+		return c.takeAnswerAgain(now, h, body)
 	case c.version == VersionDTLS12 && c.state == StateConnected && c.flight.final:
 		// The peer's last flight comes again, so ours was lost (RFC 6347 §4.2.4). Only its authenticated part counts.
 		if r.prot != nil && h.typ == typeFinished && h.offset == 0 && !c.flight.unsent() {
@@ -334,6 +336,7 @@ func (c *Conn) takeMessages(now time.Time) error {
 		}
 		c.suspect = suspicion{}
 		c.in.accept()
+		c.noteAnswer(m)
 		if c.in.below(c.handshakeEpoch()) && c.cfg.Grace < 0 {
 			c.fail(now, fatal(AlertUnexpectedMessage, "excess handshake data before a change of keys"))
 		}

@@ -80,7 +80,7 @@ func (c *Conn) Advance(now time.Time) {
 	if c.state.terminal() {
 		return
 	}
-	if due(now, c.verdictDeadline()) {
+	if due(now, c.suspect.until) {
 		c.fail(now, c.suspect.err)
 		return
 	}
@@ -93,6 +93,7 @@ func (c *Conn) Advance(now time.Time) {
 			c.fail(now, c.timeoutError())
 			return
 		}
+		c.nextAnswer(now)
 		c.stats.Retransmissions++
 		c.flight.rewind()
 	}
@@ -111,7 +112,7 @@ func (c *Conn) Deadline() time.Time {
 	if c.state.terminal() {
 		return time.Time{}
 	}
-	return earliest(c.timer.deadline(), c.ackDeadline(), c.verdictDeadline())
+	return earliest(c.timer.deadline(), c.ackDeadline(), c.suspect.until)
 }
 
 func (c *Conn) ackDeadline() time.Time {

@@ -18,7 +18,7 @@ func (c *Conn) server13Retry(now time.Time, m message, ch *clientHello, p parame
 	hash := helloHash(p.suite.hash, m.raw)
 	var cookie []byte
 	if c.cfg.Cookies {
-		cookie = c.cookie13(p.suite.id, hs.retryGroup, hash)
+		cookie = c.cookie13(p.suite.id, hs.retryGroup, hash, ch.random)
 	} else {
 		c.setVersion(VersionDTLS13, p.suite)
 	}
@@ -51,24 +51,24 @@ func retryRequest(id CipherSuite, g Group, cookie []byte) ([]byte, error) {
 	return sh.marshal()
 }
 
-// cookie13 carries all that HelloRetryRequest has decided, so that the first ClientHello need not be remembered (RFC 8446 §4.2.2).
-func (c *Conn) cookie13(id CipherSuite, g Group, hash []byte) []byte {
+// cookie13 is bound to the client's random, so that no forger's hello can be continued by another's. It carries all that HelloRetryRequest has decided, so that the first ClientHello need not be remembered (RFC 8446 §4.2.2).
+func (c *Conn) cookie13(id CipherSuite, g Group, hash []byte, clientRandom [32]byte) []byte {
 	var b cryptobyte.Builder
 	b.AddUint16(uint16(id))
 	b.AddUint16(uint16(g))
 	addBytes8(&b, hash)
 	content := b.BytesOrPanic() // a hash is shorter than 256 bytes
-	return append(content, c.mac([]byte("hello retry"), content)...)
+	return append(content, c.mac([]byte("hello retry"), clientRandom[:], content)...)
 }
 
 // restoreRetry takes the state of the handshake from a cookie.
-func (c *Conn) restoreRetry(cookie []byte) error {
+func (c *Conn) restoreRetry(cookie []byte, clientRandom [32]byte) error {
 	s := cryptobyte.String(cookie)
 	var id, g uint16
 	var hash cryptobyte.String
 	var mac []byte
 	if !s.ReadUint16(&id) || !s.ReadUint16(&g) || !s.ReadUint8LengthPrefixed(&hash) || !s.ReadBytes(&mac, sha256.Size) || !s.Empty() ||
-		!equal(cookie, c.cookie13(CipherSuite(id), Group(g), hash)) {
+		!equal(cookie, c.cookie13(CipherSuite(id), Group(g), hash, clientRandom)) {
 		return fatal(AlertHandshakeFailure, "wrong cookie")
 	}
 	hs := c.hs
@@ -88,13 +88,15 @@ func (c *Conn) restoreRetry(cookie []byte) error {
 func (c *Conn) server13HelloAgain(now time.Time, m message, ch *clientHello, p parameters) error {
 	hs := c.hs
 	if c.cfg.Cookies {
-		if err := c.restoreRetry(ch.cookie13); err != nil {
+		if err := c.restoreRetry(ch.cookie13, ch.random); err != nil {
 			return err
 		}
 	}
 	switch {
 	case !hs.retried:
 		return fatal(AlertIllegalParameter, "the client took up DTLS 1.3 in its second ClientHello")
+	case !c.cfg.Cookies && ch.random != hs.clientRandom:
+		return fatal(AlertIllegalParameter, "the client changed its random")
 	case p.suite != hs.retrySuite:
 		return fatal(AlertIllegalParameter, "the client changed its cipher suites")
 	case hs.retryGroup != 0 && (len(ch.shares) != 1 || ch.shares[0].group != hs.retryGroup || p.group.id != hs.retryGroup):

@@ -75,7 +75,7 @@ func (c *Conn) takeHelloAgain(now time.Time, h fragmentHeader, body []byte) erro
 	if h.length > maxMessageLen {
 		return nil
 	}
-	if c.hs.repeats(h, body) {
+	if repeats(c.hs.helloRaw, h, body) {
 		// The beginning is enough to know that the client has not heard the request to come back.
 		if h.offset == 0 {
 			c.repeatRetry()
@@ -99,16 +99,23 @@ func (c *Conn) takeHelloAgain(now time.Time, h fragmentHeader, body []byte) erro
 	if ch.random == c.hs.clientRandom {
 		return nil
 	}
-	// With cookies, a client that has shown one is not given up for one that has not; before that, starting over costs nothing.
-	if c.cfg.Cookies && c.hs.step != stepServerHelloAgain || !c.cfg.Cookies && c.stats.Restarts >= maxRestarts {
+	if c.cfg.Cookies {
+		// A client that has shown a cookie is not given up for one that has not; before that, starting over costs nothing.
+		if c.hs.step == stepServerHelloAgain {
+			return c.restart(now, m)
+		}
 		return nil
 	}
-	return c.restart(now, m)
+	// A client that does not answer in time may have been a forger, or may have gone; one that does is not disturbed.
+	if c.timer.count > 0 && c.stats.Restarts < maxRestarts {
+		return c.restart(now, m)
+	}
+	return nil
 }
 
-// repeats says whether a fragment is a part of the ClientHello that is being answered.
-func (hs *handshake) repeats(h fragmentHeader, body []byte) bool {
-	return len(hs.helloRaw) == messageHeaderLen+h.length && bytes.HasPrefix(hs.helloRaw[messageHeaderLen+h.offset:], body)
+// repeats says whether a fragment is a part of a message that has been handled.
+func repeats(raw []byte, h fragmentHeader, body []byte) bool {
+	return len(raw) == messageHeaderLen+h.length && bytes.HasPrefix(raw[messageHeaderLen+h.offset:], body)
 }
 
 // repeatRetry sends HelloVerifyRequest or HelloRetryRequest again, unless a timer does.
@@ -123,14 +130,25 @@ func (c *Conn) repeatRetry() {
 func (c *Conn) restart(now time.Time, m message) error {
 	c.stats.Restarts++
 	c.hs, c.sendSeq = &handshake{step: stepServerHello}, 0
+	c.forget()
+	return c.handleFirst(now, m)
+}
+
+// forget drops what an unproved peer has led to.
+func (c *Conn) forget() {
 	c.reads, c.write = c.reads[:1], c.plain
 	c.write.version = wireVersion10
 	c.version, c.suite, c.retried = 0, nil, false
+	c.group, c.profile, c.protocol, c.scheme, c.chain = 0, 0, "", 0, nil
 	c.sched12, c.sched13 = nil, nil
 	c.flight = flight{track: c.cfg.MaxVersion == VersionDTLS13}
 	c.timer.stop()
 	c.acks.clear()
 	c.in = reassembler{}
+}
+
+// handleFirst handles the first message of the peer once more, after forget. If it is no good, the next may be.
+func (c *Conn) handleFirst(now time.Time, m message) error {
 	if err := c.handleMessage(now, m); err != nil {
 		return err
 	}

@@ -84,13 +84,14 @@ func TestTorture(t *testing.T) {
 	}
 }
 
-// repeatsOf is how often a peer may have asked for a flight again by repeating its own.
+// repeatsOf is how often a peer may have asked for a flight again: by what it sent the first time and at its timeouts, each of which
+// the network may have doubled.
 func repeatsOf(l *link) uint64 {
-	n := uint64(0)
+	n := uint64(1)
 	for _, p := range l.peers {
 		n += p.conn.stats.Timeouts
 	}
-	return n * uint64(1+l.dup)
+	return 2 * n
 }
 
 func checkTimedOut(t *testing.T, seed uint64, l *link) {

@@ -42,8 +42,7 @@ func (p *peer) statusLine(before, now transportReport, seconds float64) string {
 		if t.Sending {
 			arrow = "↑"
 		}
-		part := t.progress()
-		fields = append(fields, fmt.Sprintf("file %s %s %.0f %%", arrow, bar(part, 10), part*100))
+		fields = append(fields, "file "+arrow+" "+t.progress())
 	}
 	return strings.Join(fields, "  ")
 }

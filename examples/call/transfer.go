@@ -67,12 +67,20 @@ func (t *transfer) finish(err error) {
 	}
 }
 
-// progress is the part that has been done, between 0 and 1.
-func (t *transfer) progress() float64 {
-	if t.Size == 0 {
-		return 1
+// progress draws how much of the file is at the other side, until the receiver has checked it.
+func (t *transfer) progress() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.finished && t.err == nil:
+		return bar(1, 10) + " intact"
+	case t.finished:
+		return "failed"
+	case t.Size == 0:
+		return bar(0, 10)
 	}
-	return float64(t.bytes.Load()) / float64(t.Size)
+	part := float64(t.bytes.Load()) / float64(t.Size)
+	return fmt.Sprintf("%s %.0f %%", bar(part, 10), part*100)
 }
 
 // transferReport is what a transfer has come to.
@@ -136,6 +144,7 @@ func (t *transfer) send(ctx context.Context, pc *webrtc.PeerConnection, content 
 	}
 	select {
 	case received := <-confirmed:
+		t.bytes.Store(received.Size)
 		return compare(sent, received)
 	case <-closed:
 		return errors.New("the channel was closed before the file was confirmed")
@@ -160,7 +169,7 @@ func (t *transfer) sendContent(ctx context.Context, channel *webrtc.DataChannel,
 				return fileTrailer{}, err
 			}
 			size += int64(n)
-			t.bytes.Store(size)
+			t.bytes.Store(size - int64(channel.BufferedAmount()))
 		}
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			break

@@ -6,7 +6,7 @@ import (
 
 	"github.com/pion/rtp"
 
-	"github.com/openparley/webrtc/media"
+	"github.com/openparley/webrtc/internal/payload"
 )
 
 // A TrackLocalStaticSample is a track that the application feeds with encoded frames, which it packetises. Its methods
@@ -57,18 +57,18 @@ func (s *TrackLocalStaticSample) Kind() RTPCodecType { return s.rtp.Kind() }
 // Codec returns the codec that the track was made with.
 func (s *TrackLocalStaticSample) Codec() RTPCodecCapability { return s.rtp.Codec() }
 
-// WriteSample packetises a frame and sends it to every connection that the track is bound to. The frame's Duration moves
+// WriteSample packetises a frame (a media.Sample) and sends it to every connection that the track is bound to. The frame's Duration moves
 // the RTP timestamp on; dropped packets that the source knows of (PrevDroppedPackets) leave a gap in the sequence
 // numbers. The data is not kept.
-func (s *TrackLocalStaticSample) WriteSample(sample media.Sample) error {
+func (s *TrackLocalStaticSample) WriteSample(sample payload.Sample) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	bindings := *s.rtp.bindings.Load()
 	var failed error
-	s.packetizer.packetize(sample, func(header *rtp.Header, payload []byte) {
+	s.packetizer.packetize(sample, func(header *rtp.Header, body []byte) {
 		for i := range bindings {
 			header.PayloadType = uint8(bindings[i].pt)
-			if _, err := bindings[i].writer.WriteRTP(header, payload); err != nil {
+			if _, err := bindings[i].writer.WriteRTP(header, body); err != nil {
 				failed = joinUnlessClosed(failed, err)
 			}
 		}
@@ -92,7 +92,7 @@ type packetizer struct {
 }
 
 func newPacketizer(codec RTPCodecCapability) (*packetizer, error) {
-	payloader, err := media.NewPayloader(codec.MimeType)
+	payloader, err := payload.NewPayloader(codec.MimeType)
 	if err != nil {
 		return nil, &NotSupportedError{Err: err}
 	}
@@ -107,15 +107,15 @@ func newPacketizer(codec RTPCodecCapability) (*packetizer, error) {
 }
 
 // packetize calls send for each packet of the frame; the last one carries the marker. The header is reused.
-func (p *packetizer) packetize(s media.Sample, send func(header *rtp.Header, payload []byte)) {
+func (p *packetizer) packetize(s payload.Sample, send func(header *rtp.Header, body []byte)) {
 	p.sequence += s.PrevDroppedPackets
-	payloads := p.payloader.Payload(rtpPayloadSize, s.Data)
+	bodies := p.payloader.Payload(rtpPayloadSize, s.Data)
 	header := rtp.Header{Version: 2, Timestamp: p.timestamp}
-	for i, payload := range payloads {
-		header.Marker = i == len(payloads)-1
+	for i, body := range bodies {
+		header.Marker = i == len(bodies)-1
 		header.SequenceNumber = p.sequence
 		p.sequence++
-		send(&header, payload)
+		send(&header, body)
 	}
 	ticks := uint64(max(s.Duration, 0))*p.clockRate + p.remainder
 	p.timestamp += uint32(ticks / uint64(time.Second))

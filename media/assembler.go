@@ -199,7 +199,7 @@ func (a *FrameAssembler) usable(head *heldPacket) bool {
 	if a.damaged && head.timestamp == a.damageAt {
 		return false
 	}
-	return a.codec.beginsFrame(head.payload, a.contiguous)
+	return beginsFrame(a.codec, head.payload, a.contiguous)
 }
 
 // mayGiveUp says whether a missing packet has been waited for long enough; the timestamp is that of its neighbour.
@@ -304,7 +304,7 @@ func (a *FrameAssembler) take(timestamp uint32, count int) (Sample, bool) {
 		return Sample{}, false
 	}
 	s := Sample{
-		Data: a.frame, Timestamp: timestamp, KeyFrame: a.codec.isKeyFrame(a.frame),
+		Data: a.frame, Timestamp: timestamp, KeyFrame: isKeyFrame(a.codec, a.frame),
 		Duration: a.duration(timestamp), PrevDroppedPackets: uint16(min(a.dropped, 0xffff)),
 	}
 	a.emitted, a.lastTime, a.dropped = true, timestamp, 0

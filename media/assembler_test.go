@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/pion/rtp"
+
+	"github.com/openparley/webrtc/internal/payload"
 )
 
 func newAssembler(t testing.TB, cfg AssemblerConfig) *FrameAssembler {
@@ -262,7 +264,7 @@ func TestH264FrameBeginsAfterALoss(t *testing.T) {
 		{[]byte{0x7c, 0x85}, false},           // FU-A cut
 		{[]byte{0x1f | 0x40, 0, 0, 0}, false}, // unknown
 	} {
-		if got := (Codec{MimeType: MimeTypeH264}).beginsFrame(c.payload, false); got != c.want {
+		if got := beginsFrame(Codec{MimeType: MimeTypeH264}, c.payload, false); got != c.want {
 			t.Errorf("%x: %v", c.payload, got)
 		}
 	}
@@ -295,14 +297,14 @@ func FuzzFrameAssembler(f *testing.F) {
 	for i, file := range files {
 		var seed []byte
 		for _, p := range packetize(f, file.mime, load(f, file.name, file.mime)[:2], 300, 1, 0) {
-			payload := p.Payload[:min(len(p.Payload), 60)]
-			seed = append(seed, byte(p.SequenceNumber), byte(p.Timestamp>>8), byte(len(payload)))
-			seed = append(seed, payload...)
+			body := p.Payload[:min(len(p.Payload), 60)]
+			seed = append(seed, byte(p.SequenceNumber), byte(p.Timestamp>>8), byte(len(body)))
+			seed = append(seed, body...)
 		}
 		f.Add(seed, uint8(i))
 	}
 	f.Fuzz(func(t *testing.T, data []byte, which uint8) {
-		a := newAssembler(t, AssemblerConfig{MimeType: knownCodecs[int(which)%len(knownCodecs)].MimeType, MaxPackets: 16})
+		a := newAssembler(t, AssemblerConfig{MimeType: payload.KnownCodecs[int(which)%len(payload.KnownCodecs)].MimeType, MaxPackets: 16})
 		pushed, frames := 0, 0
 		for len(data) >= 3 {
 			n := min(int(data[2]), len(data)-3)

@@ -1,103 +1,42 @@
 package media
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/pion/rtp"
-	"github.com/pion/rtp/codecs"
+
+	"github.com/openparley/webrtc/internal/payload"
 )
 
 // Media types of RTP payload formats; they compare without regard to case.
 const (
-	MimeTypeVP8  = "video/VP8"
-	MimeTypeVP9  = "video/VP9"
-	MimeTypeAV1  = "video/AV1"
-	MimeTypeH264 = "video/H264"
-	MimeTypeOpus = "audio/opus"
-	MimeTypePCMU = "audio/PCMU"
-	MimeTypePCMA = "audio/PCMA"
-	MimeTypeG722 = "audio/G722"
+	MimeTypeVP8  = payload.MimeTypeVP8
+	MimeTypeVP9  = payload.MimeTypeVP9
+	MimeTypeAV1  = payload.MimeTypeAV1
+	MimeTypeH264 = payload.MimeTypeH264
+	MimeTypeOpus = payload.MimeTypeOpus
+	MimeTypePCMU = payload.MimeTypePCMU
+	MimeTypePCMA = payload.MimeTypePCMA
+	MimeTypeG722 = payload.MimeTypeG722
 )
 
-// Codec says how a media type travels in RTP.
-type Codec struct {
-	MimeType  string
-	ClockRate uint32
-	Channels  uint16 // zero for video
-}
+// Sample is one frame of encoded video or one packet of encoded audio. Its fields:
+//
+//	Data               []byte        the encoded frame; who owns it is said where it comes from
+//	Timestamp          uint32        counts in the codec's clock rate, modulo 2^32, as RTP does; the truth about when to play
+//	Duration           time.Duration how long it plays; zero: not known
+//	PrevDroppedPackets uint16        packets before it that did not come or did not make whole frames
+//	KeyFrame           bool          video that can be decoded without what was before
+type Sample = payload.Sample
 
-// Video says whether the codec is one of video.
-func (c Codec) Video() bool { return c.Channels == 0 }
-
-var knownCodecs = []Codec{
-	{MimeTypeVP8, 90000, 0},
-	{MimeTypeVP9, 90000, 0},
-	{MimeTypeAV1, 90000, 0},
-	{MimeTypeH264, 90000, 0},
-	{MimeTypeOpus, 48000, 2},
-	{MimeTypePCMU, 8000, 1},
-	{MimeTypePCMA, 8000, 1},
-	{MimeTypeG722, 8000, 1}, // RFC 3551 §4.5.2: 16000 samples a second, a clock of 8000
-}
+// Codec says how a media type travels in RTP: MimeType, ClockRate, and Channels, which is zero for video.
+type Codec = payload.Codec
 
 // CodecOf returns what is known of a media type. It fails with ErrCodec.
-func CodecOf(mimeType string) (Codec, error) {
-	for _, c := range knownCodecs {
-		if strings.EqualFold(c.MimeType, mimeType) {
-			return c, nil
-		}
-	}
-	return Codec{}, fmt.Errorf("%w %q", ErrCodec, mimeType)
-}
+func CodecOf(mimeType string) (Codec, error) { return payload.CodecOf(mimeType) }
 
 // NewPayloader returns what cuts frames of a media type into RTP payloads. It fails with ErrCodec.
-func NewPayloader(mimeType string) (rtp.Payloader, error) {
-	c, err := CodecOf(mimeType)
-	if err != nil {
-		return nil, err
-	}
-	switch c.MimeType {
-	case MimeTypeVP8:
-		return &codecs.VP8Payloader{EnablePictureID: true}, nil
-	case MimeTypeVP9:
-		return &codecs.VP9Payloader{}, nil
-	case MimeTypeAV1:
-		return &codecs.AV1Payloader{}, nil
-	case MimeTypeH264:
-		return &codecs.H264Payloader{}, nil
-	case MimeTypeOpus:
-		return &codecs.OpusPayloader{}, nil
-	case MimeTypeG722:
-		return &codecs.G722Payloader{}, nil
-	default:
-		return &codecs.G711Payloader{}, nil
-	}
-}
+func NewPayloader(mimeType string) (rtp.Payloader, error) { return payload.NewPayloader(mimeType) }
 
 // NewDepacketizer returns what takes a media type out of RTP payloads. It fails with ErrCodec.
 func NewDepacketizer(mimeType string) (rtp.Depacketizer, error) {
-	c, err := CodecOf(mimeType)
-	if err != nil {
-		return nil, err
-	}
-	switch c.MimeType {
-	case MimeTypeVP8:
-		return &codecs.VP8Packet{}, nil
-	case MimeTypeVP9:
-		return &codecs.VP9Packet{}, nil
-	case MimeTypeAV1:
-		return &codecs.AV1Depacketizer{}, nil
-	case MimeTypeH264:
-		return &codecs.H264Packet{}, nil
-	default:
-		return wholePayload{}, nil
-	}
+	return payload.NewDepacketizer(mimeType)
 }
-
-// wholePayload is the depacketizer of audio: the payload is the sample.
-type wholePayload struct{}
-
-func (wholePayload) Unmarshal(payload []byte) ([]byte, error)    { return payload, nil }
-func (wholePayload) IsPartitionHead(payload []byte) bool         { return len(payload) > 0 }
-func (wholePayload) IsPartitionTail(_ bool, payload []byte) bool { return len(payload) > 0 }

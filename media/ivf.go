@@ -116,7 +116,7 @@ func (v *IVFReader) Next() (Sample, error) {
 		Data:      data,
 		Timestamp: uint32(v.scale(pts, uint64(v.codec.ClockRate))),
 		Duration:  v.last,
-		KeyFrame:  v.codec.isKeyFrame(data),
+		KeyFrame:  isKeyFrame(v.codec, data),
 	}, nil
 }
 

@@ -29,7 +29,7 @@ func TestIVFFilesOfAnotherEncoder(t *testing.T) {
 				if s.KeyFrame != (i%10 == 0) || IsKeyFrame(f.mime, s.Data) != s.KeyFrame {
 					t.Errorf("frame %d: key frame %v", i, s.KeyFrame)
 				}
-				if w, h, ok := c.frameSize(s.Data); ok != s.KeyFrame || ok && (w != 176 || h != 144) {
+				if w, h, ok := frameSize(c, s.Data); ok != s.KeyFrame || ok && (w != 176 || h != 144) {
 					t.Errorf("frame %d: %d x %d, %v", i, w, h, ok)
 				}
 			}
@@ -162,7 +162,7 @@ func FuzzIVFReader(f *testing.F) {
 				t.Fatal("no end")
 			}
 			c, _ := CodecOf(r.Header().MimeType)
-			c.frameSize(s.Data)
+			frameSize(c, s.Data)
 		}
 	})
 }

@@ -4,7 +4,7 @@ import "bytes"
 
 // beginsFrame says whether a payload can be the first one of a frame. With contiguous set, the packet follows the last one
 // of a frame, and formats that cannot tell are believed.
-func (c Codec) beginsFrame(payload []byte, contiguous bool) bool {
+func beginsFrame(c Codec, payload []byte, contiguous bool) bool {
 	if len(payload) == 0 {
 		return false
 	}
@@ -55,10 +55,10 @@ func beginsAccessUnit(payload []byte) bool {
 // frame that cannot be read.
 func IsKeyFrame(mimeType string, frame []byte) bool {
 	c, err := CodecOf(mimeType)
-	return err == nil && c.isKeyFrame(frame)
+	return err == nil && isKeyFrame(c, frame)
 }
 
-func (c Codec) isKeyFrame(frame []byte) bool {
+func isKeyFrame(c Codec, frame []byte) bool {
 	if len(frame) == 0 {
 		return false
 	}
@@ -83,7 +83,7 @@ func (c Codec) isKeyFrame(frame []byte) bool {
 }
 
 // frameSize reads the picture size out of a key frame.
-func (c Codec) frameSize(frame []byte) (width, height int, ok bool) {
+func frameSize(c Codec, frame []byte) (width, height int, ok bool) {
 	switch c.MimeType {
 	case MimeTypeVP8:
 		// RFC 6386 §9.1: a tag of three bytes, a start code of three, then 14 bits of size and two of scale, twice.

@@ -170,7 +170,7 @@ func (r *IVFRecorder) writeFrame(s Sample) error {
 			return nil
 		}
 		h := IVFHeader{MimeType: r.codec.MimeType}
-		h.Width, h.Height, _ = r.codec.frameSize(s.Data)
+		h.Width, h.Height, _ = frameSize(r.codec, s.Data)
 		var err error
 		if r.file, err = NewIVFWriter(r.w, h); err != nil {
 			return err

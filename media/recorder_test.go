@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/pion/rtp"
+
+	"github.com/openparley/webrtc/internal/payload"
 )
 
 func record(t *testing.T, r Recorder, packets []*rtp.Packet) {
@@ -203,7 +205,7 @@ func TestRecorderErrors(t *testing.T) {
 }
 
 func TestCodecTable(t *testing.T) {
-	for _, c := range knownCodecs {
+	for _, c := range payload.KnownCodecs {
 		got, err := CodecOf(c.MimeType)
 		if err != nil || got != c || c.Video() != (c.MimeType[:5] == "video") {
 			t.Errorf("%+v %v", got, err)

@@ -7,29 +7,14 @@ package media
 
 import (
 	"errors"
-	"time"
-)
 
-// Sample is one frame of encoded video or one packet of encoded audio.
-type Sample struct {
-	// Data is the encoded frame. Who owns it is said where it comes from.
-	Data []byte
-	// Timestamp counts in the clock rate of the codec, modulo 2^32, as RTP does. It is the truth about when to play the
-	// sample; durations are a help.
-	Timestamp uint32
-	// Duration is how long the sample plays. Zero: not known.
-	Duration time.Duration
-	// PrevDroppedPackets is how many RTP packets between the sample before and this one did not come or did not make
-	// whole frames.
-	PrevDroppedPackets uint16
-	// KeyFrame marks video that can be decoded without what was before. Audio always can.
-	KeyFrame bool
-}
+	"github.com/openparley/webrtc/internal/payload"
+)
 
 // Errors of readers, writers and recorders.
 var (
 	// ErrCodec says that a codec is not known, or not one that a format can hold.
-	ErrCodec = errors.New("media: unsupported codec")
+	ErrCodec = payload.ErrCodec
 	// ErrFormat says that a file is not what its reader reads, or damaged.
 	ErrFormat = errors.New("media: malformed file")
 	// ErrTooLarge says that a frame is larger than MaxFrame.

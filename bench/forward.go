@@ -33,9 +33,10 @@ type farMessage struct {
 	Publish   string `json:"publish,omitempty"`
 	// Start, with the size of a burst, starts the publisher.
 	Start int `json:"start,omitempty"`
-	// Count asks for the number of packets that all subscribers have received, which comes back in Received.
-	Count    bool  `json:"count,omitempty"`
-	Received int64 `json:"received,omitempty"`
+	// Count asks for the number of packets that all subscribers have received, and for the CPU time used so far.
+	Count    bool          `json:"count,omitempty"`
+	Received int64         `json:"received,omitempty"`
+	CPU      time.Duration `json:"cpu,omitempty"`
 }
 
 func (s forwardScenario) run(st stack, e env) (map[string]float64, error) {
@@ -49,7 +50,7 @@ func (s forwardScenario) run(st stack, e env) (map[string]float64, error) {
 		return nil, err
 	}
 	for i := range s.subscribers {
-		sub, err := far.subscribe(st, local)
+		sub, err := far.subscribe(st, local, wire{})
 		if err != nil {
 			return nil, fmt.Errorf("subscriber %d: %w", i, err)
 		}
@@ -148,7 +149,8 @@ func (f *farProcess) ask(m farMessage) (farMessage, error) {
 	return answer, nil
 }
 
-func (f *farProcess) subscribe(st stack, t track) (peer, error) {
+// subscribe connects a new peer that sends the track with a new one in the far process.
+func (f *farProcess) subscribe(st stack, t track, w wire) (peer, error) {
 	p, err := st.newPeer()
 	if err != nil {
 		return nil, err
@@ -156,15 +158,15 @@ func (f *farProcess) subscribe(st stack, t track) (peer, error) {
 	if err := p.addTrack(t); err != nil {
 		return p, err
 	}
-	offer, err := p.offer()
-	if err != nil {
-		return p, err
-	}
-	answer, err := f.ask(farMessage{Subscribe: offer})
-	if err != nil {
-		return p, err
-	}
-	return p, p.accept(answer.Subscribe)
+	return p, connect(p, farPeer{f}, w)
+}
+
+// farPeer is a subscriber in the far process, as far as connecting it goes.
+type farPeer struct{ far *farProcess }
+
+func (p farPeer) answer(offer string) (string, error) {
+	answer, err := p.far.ask(farMessage{Subscribe: offer})
+	return answer.Subscribe, err
 }
 
 func (f *farProcess) publish(st stack, onTrack func(remoteTrack)) (peer, error) {
@@ -229,7 +231,7 @@ func (f *far) handle(q farMessage) (reply farMessage, err error) {
 	case q.Start > 0:
 		go pace(f.track, forwardRate, q.Start, &f.sent, nil)
 	case q.Count:
-		reply.Received = f.received.messages.Load()
+		reply.Received, reply.CPU = f.received.messages.Load(), processCPU()
 	}
 	return reply, err
 }

@@ -47,44 +47,64 @@ func (p *packets) next() *rtp.Packet {
 	return &p.packet
 }
 
-// runSendRecv sends RTP from one peer to the other at a fixed rate, frame by frame, and reads it there.
+// runSendRecv sends RTP to a peer in the far process at a fixed rate, frame by frame, and adds up what both processes
+// use: sender and receiver live apart, as they do in earnest, and do not take turns in one scheduler.
 //
 // Not packet by packet: 20,000 sleeps a second would cost as much as a library does. Not as fast as it goes: that would
-// measure how well the two peers take turns on the machine's cores, and what is dropped.
+// measure what is dropped.
 func runSendRecv(st stack, e env) (map[string]float64, error) {
-	p, err := newPair(st)
+	far, err := startFar()
 	if err != nil {
 		return nil, err
 	}
-	defer p.close()
+	defer far.stop()
 	local, err := st.newTrack("video")
 	if err != nil {
 		return nil, err
 	}
-	if err := p.a.addTrack(local); err != nil {
-		return nil, err
-	}
-	var received, sent meter
-	p.b.onTrack(func(t remoteTrack) { go drain(t, &received) })
-	if err := connect(p.a, p.b, e.wire); err != nil {
-		return nil, err
-	}
-	stop := make(chan struct{})
-	defer close(stop)
-	go pace(local, rtpRate, rtpFrame, &sent, stop)
-	if err := received.first(); err != nil {
-		return nil, err
-	}
-	time.Sleep(e.warm)
-	before := sent.messages.Load()
-	got, err := received.measure(0, e.window)
+	p, err := far.subscribe(st, local, e.wire)
 	if err != nil {
 		return nil, err
 	}
-	if n := sent.messages.Load() - before; float64(got.messages) < rtpMinimum*float64(n) {
-		return nil, fmt.Errorf("%w: %d of %d arrived", errLost, got.messages, n)
+	defer func() { _ = p.close() }()
+	var sent meter
+	stop := make(chan struct{})
+	defer close(stop)
+	go pace(local, rtpRate, rtpFrame, &sent, stop)
+	if err := far.first(); err != nil {
+		return nil, err
 	}
+	time.Sleep(e.warm)
+	before, err := far.ask(farMessage{Count: true})
+	if err != nil {
+		return nil, err
+	}
+	got, err := sent.measure(0, e.window)
+	if err != nil {
+		return nil, err
+	}
+	after, err := far.ask(farMessage{Count: true})
+	if err != nil {
+		return nil, err
+	}
+	if n := after.Received - before.Received; float64(n) < rtpMinimum*float64(got.messages) {
+		return nil, fmt.Errorf("%w: %d of %d arrived", errLost, n, got.messages)
+	}
+	got.cpu += after.CPU - before.CPU
 	return map[string]float64{"rtp-send-recv": got.cpuPerMessage()}, nil
+}
+
+// first waits for the first packet: before the transport is up a track drops what is written to it.
+func (f *farProcess) first() error {
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		count, err := f.ask(farMessage{Count: true})
+		if err != nil || count.Received > 0 {
+			return err
+		}
+		if time.Since(begin) > connectTimeout {
+			return fmt.Errorf("no media after %v", connectTimeout)
+		}
+	}
 }
 
 // drain reads a track to its end.
@@ -99,26 +119,13 @@ func drain(t remoteTrack, m *meter) {
 	}
 }
 
-// first waits for the first packet: before the transport is up a track drops what is written to it.
-func (m *meter) first() error {
-	for begin := time.Now(); m.messages.Load() == 0; time.Sleep(5 * time.Millisecond) {
-		if time.Since(begin) > connectTimeout {
-			return fmt.Errorf("no media after %v", connectTimeout)
-		}
-	}
-	return nil
-}
-
 // pace writes rate packets a second, frame by frame, until stop. Packets are written one by one; the last of a frame has
 // the marker bit.
 func pace(t track, rate, frame int, sent *meter, stop <-chan struct{}) {
-	lockSleeper()
 	p := newPackets(frame)
 	interval := time.Duration(frame) * time.Second / time.Duration(rate)
 	for due := time.Now(); ; due = due.Add(interval) {
-		if wait := time.Until(due); wait > 0 {
-			preciseSleep(wait)
-		}
+		time.Sleep(time.Until(due))
 		select {
 		case <-stop:
 			return

@@ -27,7 +27,7 @@ type peer interface {
 	onTrack(func(remoteTrack))
 
 	offer() (sdp string, err error)
-	answer(offer string) (sdp string, err error)
+	answerer
 	accept(answer string) error
 	close() error
 }
@@ -77,8 +77,13 @@ func wait(done <-chan struct{}, what string) error {
 	}
 }
 
-// connect exchanges the descriptions of two peers in process. w stands between them.
-func connect(a, b peer, w wire) error {
+// answerer is what connect needs of the second peer.
+type answerer interface {
+	answer(offer string) (sdp string, err error)
+}
+
+// connect exchanges the descriptions of two peers. w stands between them.
+func connect(a peer, b answerer, w wire) error {
 	offer, err := a.offer()
 	if err != nil {
 		return fmt.Errorf("offer: %w", err)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openparley/webrtc"
 	"github.com/openparley/webrtc/e2e/browser"
 	"github.com/openparley/webrtc/e2e/lab"
 	"github.com/openparley/webrtc/e2e/page"
@@ -146,7 +147,7 @@ func (c call) run(ctx context.Context, t *testing.T, p *goPeer, tab *browser.Pag
 	} else {
 		check(tab.Call(ctx, &s, "peer.stats"))
 	}
-	c.checkRoles(t, s)
+	c.checkRoles(t, p, s)
 
 	// One of them hangs up, and the other one learns of it at once, not by a timeout.
 	if c.goOffers {
@@ -160,7 +161,7 @@ func (c call) run(ctx context.Context, t *testing.T, p *goPeer, tab *browser.Pag
 }
 
 // checkRoles looks at what the browser says it has become.
-func (c call) checkRoles(t *testing.T, s digest) {
+func (c call) checkRoles(t *testing.T, p *goPeer, s digest) {
 	t.Helper()
 	dtls, ice := "client", "controlling"
 	if c.goActive {
@@ -171,6 +172,17 @@ func (c call) checkRoles(t *testing.T, s digest) {
 	}
 	if s.DTLSState != "connected" || s.DTLSRole != dtls || s.ICERole != ice {
 		t.Errorf("the browser is DTLS %s, %s and ICE %s; want connected, %s, %s", s.DTLSRole, s.DTLSState, s.ICERole, dtls, ice)
+	}
+	// Both sides' statistics tell of the same transport.
+	for _, ours := range p.pc.GetStats() {
+		ours, ok := ours.(*webrtc.TransportStats)
+		if !ok {
+			continue
+		}
+		if ours.TLSVersion != s.TLSVersion || ours.DTLSCipher != s.DTLSCipher || ours.SRTPCipher != s.SRTPCipher ||
+			ours.DTLSState != s.DTLSState || ours.DTLSRole == s.DTLSRole || ours.ICERole == s.ICERole {
+			t.Errorf("the browser reports %+v, and we %+v", s, ours)
+		}
 	}
 	t.Logf("DTLS %s %s, SRTP %s, %s to %s", s.TLSVersion, s.DTLSCipher, s.SRTPCipher, s.Local, s.Remote)
 }

@@ -142,10 +142,11 @@ func (o *outstanding) advanced() (uint32, bool) {
 		return point, false
 	}
 	for t := o.base; t != o.next; t++ {
-		switch o.at(t).state {
-		case chunkAbandoned:
+		c := o.at(t)
+		switch {
+		case c.state == chunkAbandoned || c.state == chunkAcked && c.msg.abandoned:
 			point = t
-		case chunkAcked:
+		case c.state == chunkAcked:
 		default:
 			return point, point != o.base-1
 		}

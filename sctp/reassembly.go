@@ -290,12 +290,13 @@ func (q *reassembly) discard(r *run) {
 	q.freeRuns = append(q.freeRuns, r)
 }
 
-// forwardLoose drops the unordered fragments up to a TSN (RFC 3758 section 3.6); DATA only.
+// forwardLoose drops the unordered fragments that can never become whole, because a neighbour is at or below cum and not here
+// (RFC 3758 section 3.6); DATA only.
 func (q *reassembly) forwardLoose(cum uint32) {
 	kept := q.loose[:0]
 	for _, s := range q.loose {
 		s.unordered = slices.DeleteFunc(s.unordered, func(r *run) bool {
-			if tsnLess(cum, r.last) {
+			if (r.begin || tsnLess(cum, r.first-1)) && (r.end || tsnLess(cum, r.last+1)) {
 				return false
 			}
 			q.discard(r)

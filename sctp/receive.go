@@ -129,7 +129,7 @@ func (a *Association) handleForward(f forwardChunk) error {
 		}
 	}
 	if !f.interleaving {
-		a.inbox.forwardLoose(f.cum)
+		a.inbox.forwardLoose(a.received.cum)
 	}
 	a.performPendingReset()
 	a.readable(before)

@@ -68,7 +68,7 @@ type peer struct {
 // A player is one track that is sent.
 type player struct {
 	*clips.Player
-	track *clips.Track
+	track *webrtc.TrackLocalStaticSample
 	sent  uint64 // frames; to be read when all have been sent
 }
 
@@ -88,7 +88,7 @@ func newPeer(o peerOptions) (*peer, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.players = append(p.players, &player{Player: clips.NewPlayer(clip, track), track: track})
+		p.players = append(p.players, &player{Player: clips.NewPlayer(clip, track.WriteSample), track: track})
 	}
 	var configuration webrtc.Configuration
 	if o.stun != "" {

@@ -1,5 +1,5 @@
 // Package media holds the two clips that the examples play, a melody in Opus and a test pattern in a video codec, and
-// plays them: each frame is given to a track when its time has come.
+// plays them at their pace.
 package media
 
 import (
@@ -56,6 +56,11 @@ func Pattern() (*Clip, error) {
 	return &Clip{"pattern", codec, frames}, nil
 }
 
+// NewTrack makes a track for the clip's frames. id and streamID are announced to the peer.
+func (c *Clip) NewTrack(id, streamID string) (*webrtc.TrackLocalStaticSample, error) {
+	return webrtc.NewTrackLocalStaticSample(c.Codec, id, streamID)
+}
+
 func readAll(r interface{ Next() (media.Sample, error) }) (frames []media.Sample, err error) {
 	for {
 		frame, err := r.Next()
@@ -76,14 +81,14 @@ func readAll(r interface{ Next() (media.Sample, error) }) (frames []media.Sample
 // A Player plays a clip over and over.
 type Player struct {
 	clip  *Clip
-	track *Track
+	write func(media.Sample) error
 	// skip asks for the next frame to be a key frame.
 	skip chan struct{}
 }
 
-// NewPlayer makes a player that feeds a track of the clip's codec.
-func NewPlayer(clip *Clip, track *Track) *Player {
-	return &Player{clip: clip, track: track, skip: make(chan struct{}, 1)}
+// NewPlayer makes a player that gives each frame to write when its time has come.
+func NewPlayer(clip *Clip, write func(media.Sample) error) *Player {
+	return &Player{clip: clip, write: write, skip: make(chan struct{}, 1)}
 }
 
 // KeyFrame makes the player go on with the clip's next key frame, for a receiver that has lost the picture or has just
@@ -113,7 +118,7 @@ func (p *Player) Play(ctx context.Context) (frames uint64, err error) {
 		default:
 		}
 		frame := p.clip.Frames[i]
-		if err := p.track.WriteSample(frame); err != nil {
+		if err := p.write(frame); err != nil {
 			return frames, err
 		}
 		frames++

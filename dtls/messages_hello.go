@@ -54,8 +54,12 @@ func (m *clientHello) addExtensions(b *cryptobyte.Builder) {
 		addExtension(b, extRenegotiationInfo, func(b *cryptobyte.Builder) { b.AddUint8(0) })
 		addExtension(b, extPointFormats, func(b *cryptobyte.Builder) { addBytes8(b, []byte{0}) })
 	}
-	addExtension(b, extSupportedGroups, func(b *cryptobyte.Builder) { addUint16s(b, m.groups) })
-	addExtension(b, extSignatureAlgorithms, func(b *cryptobyte.Builder) { addUint16s(b, m.schemes) })
+	if len(m.groups) > 0 {
+		addExtension(b, extSupportedGroups, func(b *cryptobyte.Builder) { addUint16s(b, m.groups) })
+	}
+	if len(m.schemes) > 0 {
+		addExtension(b, extSignatureAlgorithms, func(b *cryptobyte.Builder) { addUint16s(b, m.schemes) })
+	}
 	if len(m.srtpProfiles) > 0 {
 		addExtension(b, extUseSRTP, func(b *cryptobyte.Builder) {
 			addUint16s(b, m.srtpProfiles)

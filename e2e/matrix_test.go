@@ -39,9 +39,14 @@ const limit = 40 * time.Second
 // launch starts a browser for the length of a test and returns it with the address of the page.
 func launch(t *testing.T, kind browser.Kind, host lab.Host) (*browser.Browser, string) {
 	t.Helper()
+	return launchWith(t, kind, browser.Options{Host: host})
+}
+
+func launchWith(t *testing.T, kind browser.Kind, o browser.Options) (*browser.Browser, string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	b, err := browser.Launch(ctx, kind, host)
+	b, err := browser.Launch(ctx, kind, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +58,7 @@ func launch(t *testing.T, kind browser.Kind, host lab.Host) (*browser.Browser, s
 			t.Error(err)
 		}
 	})
-	return b, page.Serve(t, host)
+	return b, page.Serve(t, o.Host)
 }
 
 // open opens the page in a tab of its own.

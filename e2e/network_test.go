@@ -90,3 +90,25 @@ func TestTwoInterfaces(t *testing.T) {
 		})
 	}
 }
+
+// TestHiddenAddresses makes calls with browsers that show names of multicast DNS in place of their addresses, as they do
+// for pages without a camera. Nobody here resolves them: their checks must do.
+func TestHiddenAddresses(t *testing.T) {
+	lab.Alone(t)
+	for _, kind := range browsers {
+		t.Run(string(kind), func(t *testing.T) {
+			b, url := launchWith(t, kind, browser.Options{HideAddresses: true})
+			for _, c := range []call{{goOffers: true}, {goActive: true}} {
+				t.Run(c.String(), func(t *testing.T) {
+					ctx, cancel := context.WithTimeout(t.Context(), limit)
+					defer cancel()
+					p := newGoPeer(t, c.media)
+					c.run(ctx, t, p, open(ctx, t, b, url))
+					if all := strings.Join(p.remote, "\n"); !strings.Contains(all, ".local ") {
+						t.Errorf("no name in the candidates:\n%s", all)
+					}
+				})
+			}
+		})
+	}
+}

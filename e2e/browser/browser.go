@@ -49,21 +49,28 @@ type driver interface {
 	close(ctx context.Context, tab string) error
 }
 
-// Launch starts a browser on the host, with extra command-line switches. The context bounds the start alone.
-func Launch(ctx context.Context, kind Kind, host lab.Host, switches ...string) (*Browser, error) {
+// Options say how a browser is started. The zero value is good for most tests.
+type Options struct {
+	Host lab.Host
+	// HideAddresses keeps the browser's habit of showing names of multicast DNS in place of its addresses.
+	HideAddresses bool
+}
+
+// Launch starts a browser. The context bounds the start alone.
+func Launch(ctx context.Context, kind Kind, o Options) (*Browser, error) {
 	profile, err := os.MkdirTemp("", "parley-"+string(kind)+"-")
 	if err != nil {
 		return nil, fmt.Errorf("browser: %w", err)
 	}
 	b := &Browser{kind: kind, profile: profile, exited: make(chan struct{}), log: &tail{}}
-	args, urlIn := chromiumArgs(profile), chromiumURL
+	args, urlIn := chromiumArgs(profile, o.HideAddresses), chromiumURL
 	if kind == Firefox {
 		args, urlIn = firefoxArgs(profile), firefoxURL
-		if err := writeFirefoxPrefs(profile); err != nil {
+		if err := writeFirefoxPrefs(profile, o.HideAddresses); err != nil {
 			return nil, errors.Join(err, os.RemoveAll(profile))
 		}
 	}
-	b.cmd = host.Command(string(kind), append(args, switches...)...)
+	b.cmd = o.Host.Command(string(kind), args...)
 	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that its children can be ended with it
 	b.cmd.Env = append(os.Environ(), "MOZ_HEADLESS=1", "HOME="+profile, "XDG_RUNTIME_DIR="+profile)
 	stderr, err := b.cmd.StderrPipe()
@@ -77,7 +84,7 @@ func Launch(ctx context.Context, kind Kind, host lab.Host, switches ...string) (
 	go b.watch(stderr, urlIn, url)
 	select {
 	case u := <-url:
-		err = b.connect(ctx, host, u)
+		err = b.connect(ctx, o.Host, u)
 	case <-b.exited:
 		err = fmt.Errorf("browser: %s ended at once", kind)
 	case <-ctx.Done():

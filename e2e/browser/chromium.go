@@ -7,17 +7,19 @@ import (
 	"sync"
 )
 
-func chromiumArgs(profile string) []string {
-	return []string{
+func chromiumArgs(profile string, hideAddresses bool) []string {
+	args := []string{
 		"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync",
 		// A tab in the background is a peer like any other.
 		"--disable-background-timer-throttling", "--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows",
 		"--autoplay-policy=no-user-gesture-required",
-		"--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-		"--disable-features=WebRtcHideLocalIpsWithMdns",
-		"--remote-debugging-port=0", "--user-data-dir=" + profile,
+		"--use-fake-device-for-media-stream", "--remote-debugging-port=0", "--user-data-dir=" + profile,
 	}
+	if hideAddresses { // who is allowed to use the camera is shown addresses
+		return args
+	}
+	return append(args, "--use-fake-ui-for-media-stream", "--disable-features=WebRtcHideLocalIpsWithMdns")
 }
 
 // chromiumURL finds the address in the line that Chromium writes to its standard error.

@@ -12,12 +12,11 @@ func firefoxArgs(profile string) []string {
 	return []string{"--headless", "--no-remote", "--remote-debugging-port", "0", "--profile", profile}
 }
 
-// firefoxPrefs: fake media without questions, plain host addresses, no talk with the outside, and no throttling of tabs in the background.
+// firefoxPrefs: fake media without questions, no talk with the outside, and no throttling of tabs in the background.
 const firefoxPrefs = `
 user_pref("media.navigator.streams.fake", true);
 user_pref("media.navigator.permission.disabled", true);
 user_pref("media.peerconnection.ice.loopback", true);
-user_pref("media.peerconnection.ice.obfuscate_host_addresses", false);
 user_pref("media.gmp-manager.updateEnabled", false);
 user_pref("media.gmp-provider.enabled", false);
 user_pref("media.autoplay.default", 0);
@@ -40,8 +39,9 @@ user_pref("network.connectivity-service.enabled", false);
 user_pref("services.settings.server", "http://127.0.0.1:9/");
 `
 
-func writeFirefoxPrefs(profile string) error {
-	if err := os.WriteFile(filepath.Join(profile, "user.js"), []byte(firefoxPrefs), 0o600); err != nil {
+func writeFirefoxPrefs(profile string, hideAddresses bool) error {
+	prefs := firefoxPrefs + fmt.Sprintf("user_pref(%q, %t);\n", "media.peerconnection.ice.obfuscate_host_addresses", hideAddresses)
+	if err := os.WriteFile(filepath.Join(profile, "user.js"), []byte(prefs), 0o600); err != nil {
 		return fmt.Errorf("browser: %w", err)
 	}
 	return nil

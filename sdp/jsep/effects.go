@@ -65,8 +65,8 @@ type Transport struct {
 	Local        ICEParameters
 	LocalChanged bool
 
-	// Ready: both sides are described (an answer or pranswer was applied); the fields below are meaningful. It never
-	// becomes false again, except by rollback of a first offer.
+	// Ready: both sides are described (an answer or pranswer was applied); the fields below are meaningful. It does
+	// not become false again, except by rollback of a first offer.
 	Ready bool
 	// Remote are the other side's credentials; RemoteChanged: they were changed by this call (first ones or restart).
 	Remote        ICEParameters

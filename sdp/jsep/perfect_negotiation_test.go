@@ -16,6 +16,7 @@ type negotiator struct {
 	*peer
 	polite bool
 	ignore bool
+	dice   *rand.Rand
 	inbox  []Description
 	other  *negotiator
 }
@@ -27,7 +28,14 @@ func (n *negotiator) negotiationNeeded() {
 	if n.State() != StateStable || !n.CheckNegotiationNeeded() {
 		return
 	}
-	n.local(Description{})
+	if n.dice.IntN(3) == 0 {
+		// The explicit way, and the application acts in between.
+		o := n.offer()
+		n.act(n.dice)
+		n.local(o)
+	} else {
+		n.local(Description{})
+	}
 	n.t.Logf("# %s offers", n.name)
 	n.send(n.LocalDescription())
 }
@@ -42,8 +50,12 @@ func (n *negotiator) receive() {
 	if n.ignore {
 		return
 	}
-	if d.Type == TypeAnswer && n.State() != StateHaveLocalOffer {
+	if d.Type != TypeOffer && n.State() != StateHaveLocalOffer && n.State() != StateHaveRemotePranswer {
 		return // answers an offer that was rolled back: signaling lost a race that the other side has lost too
+	}
+	if n.State() == StateHaveRemotePranswer && d.Type == TypeOffer {
+		n.inbox = append([]Description{d}, n.inbox...)
+		n.t.Fatalf("%s: an offer between a provisional answer and the answer", n.name)
 	}
 	fx := n.remote(d)
 	if collision && !fx.RolledBack {
@@ -51,6 +63,15 @@ func (n *negotiator) receive() {
 	}
 	n.check()
 	if d.Type == TypeOffer {
+		if n.dice.IntN(3) == 0 {
+			n.act(n.dice)
+			n.local(Description{Type: TypePranswer})
+			n.check()
+			if n.dice.IntN(2) == 0 {
+				n.send(n.LocalDescription())
+			}
+			n.act(n.dice)
+		}
 		n.local(Description{})
 		n.send(n.LocalDescription())
 	}
@@ -250,8 +271,8 @@ func glare(t *testing.T, seed uint64) {
 	policy := BundlePolicy(r.IntN(3))
 	caps := testCapabilities()
 	caps.Video.RTX = r.IntN(2) == 0
-	a := &negotiator{peer: newPeerWith(t, "a", Config{Capabilities: caps, BundlePolicy: policy, Rand: seeded(2*seed + 1)}), polite: true}
-	b := &negotiator{peer: newPeer(t, "b", 2*seed+2)}
+	a := &negotiator{peer: newPeerWith(t, "a", Config{Capabilities: caps, BundlePolicy: policy, Rand: seeded(2*seed + 1)}), polite: true, dice: r}
+	b := &negotiator{peer: newPeer(t, "b", 2*seed+2), dice: r}
 	a.other, b.other = b, a
 	sides := []*negotiator{a, b}
 	for range 60 {

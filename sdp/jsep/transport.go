@@ -19,6 +19,10 @@ func (c *change) agree(local, remote *description, weOffered, final bool) error 
 	})
 	conn.tag = shared.tag
 	if shared.tag == "" {
+		if !conn.fixed {
+			// What a provisional answer said of the transport never came to be.
+			conn = connection{}
+		}
 		c.s.st.conn = conn
 		return nil
 	}

@@ -384,7 +384,7 @@ func (a *Agent) handleServerResponse(t *transaction, m *stun.Message) {
 		return
 	}
 	q.state, q.refresh = queryAnswered, a.now.Add(refreshInterval)
-	if a.gather.state != GatheringActive || mapped == q.base.local {
+	if a.gather.state != GatheringActive {
 		return
 	}
 	// Each candidate has a priority of its own (RFC 8445 §5.1.2): bases differ in the low bits, servers in the others.

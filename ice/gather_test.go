@@ -288,3 +288,27 @@ func TestConfigIsChecked(t *testing.T) {
 		}
 	}
 }
+
+func TestReflexiveCandidatesOfTwoServersHaveTheirOwnPriorities(t *testing.T) {
+	a, err := New(Config{Rand: newSeeded(1), Servers: []Server{{Host: "203.0.113.5"}, {Host: "203.0.113.6", Port: 1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &script{t: t, a: a, now: epoch}
+	a.Gather(s.now)
+	s.bindAll("10.0.0.1")
+	s.advance(s.a.cfg.Pace)
+	for i, r := range s.sent() {
+		raw := stun.MustBuild(r.Message, stun.BindingSuccess, &stun.XORMappedAddress{IP: []byte{198, 51, 100, 1}, Port: 7 + i}).Raw
+		if err := s.recv(r.Remote, raw); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen, foundation := map[uint32]bool{}, map[string]bool{}
+	for _, c := range a.Stats().Candidates {
+		seen[c.Candidate.Priority], foundation[c.Candidate.Foundation] = true, true
+	}
+	if len(seen) != 3 || len(foundation) != 3 {
+		t.Errorf("%d priorities and %d foundations of 3 candidates", len(seen), len(foundation))
+	}
+}

@@ -2,6 +2,7 @@ package ice
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -292,5 +293,43 @@ func TestPeerThinksAgainBeforeWeAnswer(t *testing.T) {
 	}
 	if err := s.a.SetRemoteParameters(s.now, Parameters{Ufrag: "x"}); !errors.Is(err, ErrConfig) {
 		t.Errorf("bad parameters: %v", err)
+	}
+}
+
+func TestRestartKeepsTheSelectedPairNotTheBest(t *testing.T) {
+	s := newScript(t, RoleControlled)
+	s.candidate("10.0.0.9:9000", TypeHost, 100)
+	s.succeed(s.wantRequest())
+	s.candidate("10.0.0.9:9001", TypeHost, 50)
+	s.advance(s.a.cfg.Pace)
+	s.succeed(s.wantRequest())
+	second := netip.MustParseAddrPort("10.0.0.9:9001")
+	if err := s.recv(second, s.request(be64(stun.AttrICEControlling, 1), attr(stun.AttrUseCandidate))); err != nil {
+		t.Fatal(err)
+	}
+	s.sent()
+	if err := s.a.Restart(s.now, Parameters{}); err != nil {
+		t.Fatal(err)
+	}
+	s.bindAll("10.0.0.1")
+	if r, ok := s.a.Route(); !ok || r.Remote != second {
+		t.Errorf("route %v %v", r, ok)
+	}
+	t.Log("# a new pair is valid, but nobody nominates it: both pairs keep their consent")
+	s.peer = Parameters{Ufrag: "new1", Pwd: "abcdefghijklmnopqrstuv"}
+	s.setRemote()
+	s.candidate(peerAddr.String(), TypeHost, 100)
+	s.advance(s.a.cfg.Pace)
+	s.succeed(s.wantRequest())
+	s.advance(7 * time.Second)
+	to := map[netip.AddrPort]int{}
+	for _, r := range s.sent() {
+		to[r.Remote]++
+	}
+	if to[second] == 0 || to[peerAddr] == 0 {
+		t.Errorf("requests %v", to)
+	}
+	if r, ok := s.a.Route(); !ok || r.Remote != second {
+		t.Errorf("route %v %v", r, ok)
 	}
 }

@@ -496,6 +496,10 @@ func TestSection7_3_1_4_TriggeredChecks(t *testing.T) {
 	if len(second) != 2 || second[1].TransactionID == list[1].TransactionID {
 		t.Fatalf("sent %v", second)
 	}
+	s.advance(s.a.cfg.RTO)
+	if r := s.wantRequest(); r.TransactionID != second[1].TransactionID {
+		t.Error("the first check is sent again")
+	}
 	s.succeed(list[1])
 	if got := s.pair(0).State; got != PairSucceeded {
 		t.Errorf("the pair is %v", got)
@@ -792,5 +796,94 @@ func TestNamesOfStates(t *testing.T) {
 		"failed unknown closed unknown unknown unknown unknown unknown "
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestRoleChangeLeavesNoRequestsOfTheOldRole(t *testing.T) {
+	s := newScript(t, RoleControlled)
+	s.candidate(peerAddr.String(), TypeHost, 100)
+	old := s.wantRequest()
+	s.a.SetRole(s.now, RoleControlling)
+	s.advance(s.a.cfg.Pace)
+	if r := s.wantRequest(); !r.Contains(stun.AttrICEControlling) {
+		t.Errorf("sent %v", r.Message)
+	}
+	s.advance(3 * time.Second)
+	for _, r := range s.sent() {
+		if r.TransactionID == old.TransactionID {
+			t.Error("a check of the old role is sent again")
+		}
+	}
+	t.Log("# but its answer counts")
+	s.succeed(old)
+	if got := s.pair(0).State; got != PairSucceeded {
+		t.Errorf("the pair is %v", got)
+	}
+}
+
+func TestSection7_3_1_5_SeveralNominations(t *testing.T) {
+	s := newScript(t, RoleControlled)
+	var from [3]netip.AddrPort
+	for i, priority := range []uint32{50, 100, 10} {
+		from[i] = netip.AddrPortFrom(peerAddr.Addr(), uint16(9000+i))
+		s.candidate(from[i].String(), CandidateType(i), priority)
+		s.advance(s.a.cfg.Pace)
+		for _, r := range s.sent() {
+			s.succeed(r)
+		}
+	}
+	nominate := func(i int) netip.AddrPort {
+		t.Helper()
+		if err := s.recv(from[i], s.request(be64(stun.AttrICEControlling, 1), attr(stun.AttrUseCandidate))); err != nil {
+			t.Fatal(err)
+		}
+		s.sent()
+		r, _ := s.a.Route()
+		return r.Remote
+	}
+	if got := nominate(0); got != from[0] {
+		t.Errorf("route %v", got)
+	}
+	t.Log("# of the pairs of a peer that nominates them all the best one counts")
+	if got := nominate(1); got != from[1] {
+		t.Errorf("route %v", got)
+	}
+	if got := nominate(2); got != from[1] {
+		t.Errorf("route %v", got)
+	}
+	t.Log("# a peer that stays with another one means it")
+	s.advance(renominateAfter + 1)
+	if got := nominate(2); got != from[2] {
+		t.Errorf("route %v", got)
+	}
+}
+
+func TestParametersTwiceDoNoHarm(t *testing.T) {
+	s := connected(t)
+	local := s.a.LocalParameters()
+	s.setRemote()
+	if _, ok := s.a.Route(); !ok || s.a.LocalParameters() != local || s.a.prev != nil || s.a.cur.selected == nil {
+		t.Error("the same parameters begin a restart")
+	}
+}
+
+func TestRefusedInputsLeaveTheTimersAlone(t *testing.T) {
+	s := newScript(t, RoleControlling)
+	s.candidate("198.51.100.9:9001", TypeServerReflexive, 50)
+	s.succeed(s.wantRequest())
+	t.Log("# the nomination is due, but what comes is garbage")
+	s.now = s.now.Add(s.a.cfg.ReflexiveWait + time.Second)
+	if err := s.recv(peerAddr, []byte("garbage")); err == nil {
+		t.Fatal("taken")
+	}
+	if err := s.recv(peerAddr, s.requestAs(Parameters{Ufrag: "zzzz", Pwd: s.peer.Pwd}, "peer")); err == nil {
+		t.Fatal("taken")
+	}
+	if d := s.a.Deadline(); d.IsZero() || d.After(s.now) {
+		t.Errorf("the deadline is %v from now", d.Sub(s.now))
+	}
+	s.a.Advance(s.now)
+	if r := s.wantRequest(); !r.Contains(stun.AttrUseCandidate) {
+		t.Errorf("sent %v", r.Message)
 	}
 }

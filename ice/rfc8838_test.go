@@ -147,6 +147,10 @@ func TestRFC8838_EndOfCandidatesAndFailure(t *testing.T) {
 	s = newScript(t, RoleControlled)
 	s.advance(30 * time.Second)
 	s.candidate(peerAddr.String(), TypeHost, 100)
+	r := s.wantRequest()
+	if err := s.recv(r.Remote, s.errorResponse(r, 500)); err != nil {
+		t.Fatal(err)
+	}
 	s.advance(39 * time.Second)
 	if s.a.State() != StateChecking {
 		t.Errorf("state %v", s.a.State())

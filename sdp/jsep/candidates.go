@@ -107,7 +107,7 @@ func defaultCandidate(list []string) (connection string, port int, ok bool) {
 	best := 0
 	for _, text := range list {
 		c, err := parseCandidate(text)
-		if err != nil || !strings.EqualFold(c.transport, "udp") || !c.addr.IsValid() {
+		if err != nil || !strings.EqualFold(c.transport, "udp") || !c.addr.IsValid() || c.addr.Zone() != "" {
 			continue
 		}
 		// Of one kind an IPv4 address, which old peers read, and then the first.

@@ -185,9 +185,14 @@ func bareRTX(c *sdp.Codec) sdp.Codec {
 	return r
 }
 
+// wraps reports an audio RED, whose fmtp names the payload types in it.
+func wraps(c *sdp.Codec) bool {
+	return strings.EqualFold(c.Name, "red") && strings.Contains(c.Fmtp, "/")
+}
+
 // redundancyFits checks that the codecs that an audio RED wraps ("111/111", RFC 2198 §5) are taken too.
 func redundancyFits(c *sdp.Codec, offered, ours []sdp.Codec) bool {
-	if !strings.EqualFold(c.Name, "red") || !strings.Contains(c.Fmtp, "/") {
+	if !wraps(c) {
 		return true
 	}
 	for num := range strings.SplitSeq(c.Fmtp, "/") {

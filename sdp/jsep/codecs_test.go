@@ -92,6 +92,23 @@ func TestRedundancyIsMatchedWhenListed(t *testing.T) {
 	}
 }
 
+// An offered audio RED names the numbers that the offer gives to what it wraps.
+func TestOfferedREDIsRenumbered(t *testing.T) {
+	caps := testCapabilities()
+	caps.Audio.Codecs = append(caps.Audio.Codecs,
+		sdp.Codec{PayloadType: 63, Name: "red", ClockRate: 48000, Channels: 2, Fmtp: "111/111"},
+		sdp.Codec{PayloadType: 62, Name: "red", ClockRate: 8000, Fmtp: "3/3"})
+	p := newPeerWith(t, "p", Config{Capabilities: caps})
+	p.remote(Description{TypeOffer, recorded(t, "firefox153-offer-av-data.sdp")})
+	p.local(Description{})
+	p.add(KindAudio, sdp.SendRecv)
+	d := parse(t, p.offer().SDP)
+	m := &d.Media[len(d.Media)-1]
+	if got := codecNames(m); got != "109 opus 9 G722 0 PCMU 8 PCMA 63 red" || m.Codecs[4].Fmtp != "109/109" {
+		t.Fatalf("%s, %q", got, m.Codecs[len(m.Codecs)-1].Fmtp)
+	}
+}
+
 func TestPreferencesAreChecked(t *testing.T) {
 	p := newPeer(t, "p", 1)
 	v := p.add(KindVideo, sdp.SendRecv)

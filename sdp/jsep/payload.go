@@ -76,12 +76,14 @@ func (s *Session) offerCodecs(t *Transceiver, table *payloadTable) []sdp.Codec {
 		ours = negotiatedFirst(ours, t.payloads)
 	}
 	var out []sdp.Codec
+	numbers := map[uint8]uint8{} // by the number in the capabilities
 	for i := range ours {
 		c := ours[i]
 		pt, ok := table.number(&c, t.payloads, sameCodec)
 		if !ok {
 			continue
 		}
+		numbers[c.PayloadType] = pt
 		c.PayloadType = pt
 		out = append(out, c)
 		table.claim(&c)
@@ -93,6 +95,30 @@ func (s *Session) offerCodecs(t *Transceiver, table *payloadTable) []sdp.Codec {
 			out = append(out, r)
 			table.claim(&r)
 		}
+	}
+	return renumberRED(out, numbers)
+}
+
+// renumberRED writes the payload types that an audio RED wraps (RFC 2198 §5) as they are offered, and leaves out one that
+// wraps what is not.
+func renumberRED(codecs []sdp.Codec, numbers map[uint8]uint8) []sdp.Codec {
+	out := codecs[:0]
+	for _, c := range codecs {
+		if wraps(&c) {
+			parts := strings.Split(c.Fmtp, "/")
+			known := true
+			for i, part := range parts {
+				old, err := strconv.ParseUint(strings.TrimSpace(part), 10, 7)
+				number, ok := numbers[uint8(old)]
+				known = known && err == nil && ok
+				parts[i] = strconv.Itoa(int(number))
+			}
+			if !known {
+				continue
+			}
+			c.Fmtp = strings.Join(parts, "/")
+		}
+		out = append(out, c)
 	}
 	return out
 }

@@ -41,7 +41,7 @@ func (d *description) add(m sdp.Media, mid string, t *Transceiver) {
 // browsers write it in each, and what reads only some sections is served.
 func transportLines(m *sdp.Media, ice ICEParameters, p LocalParams, setup sdp.Setup) {
 	m.ICEUfrag, m.ICEPwd = ice.Ufrag, ice.Pwd
-	m.ICEOptions = []string{"trickle"}
+	m.ICEOptions = []string{"trickle", "ice2"} // RFC 8840 §4.1, RFC 8445 §10
 	m.Fingerprints = slices.Clone(p.Fingerprints)
 	m.Setup = setup
 }

@@ -50,10 +50,10 @@ func (c *Conn) takeAlert(now time.Time, r *readEpoch, plain []byte) error {
 		c.warnings++
 		if c.warnings > maxWarnings {
 			err = fatal(AlertDecodeError, "too many warning alerts")
-			c.fail(now, err)
+			c.fail(err)
 		}
 	default:
-		c.fail(now, err)
+		c.fail(err)
 	}
 	return err
 }
@@ -65,10 +65,9 @@ func (c *Conn) ignorable(level byte, alert Alert) bool {
 
 // peerClosed answers close_notify with the same (RFC 5246 §7.2.1).
 func (c *Conn) peerClosed(now time.Time) {
-	c.peerSaid.notified = true
 	if c.state == StateConnected {
 		c.Close(now)
 		return
 	}
-	c.fail(now, &AlertError{Alert: AlertCloseNotify, Remote: true})
+	c.fail(&AlertError{Alert: AlertCloseNotify, Remote: true})
 }

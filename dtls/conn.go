@@ -18,10 +18,9 @@ type Conn struct {
 	secret [32]byte // of cookies
 
 	// Life.
-	state    State
-	events   []Event
-	suspect  suspicion
-	peerSaid closing
+	state   State
+	events  []Event
+	suspect suspicion
 
 	// Records.
 	version       Version // 0 until negotiated
@@ -32,7 +31,6 @@ type Conn struct {
 	rec           recordHeader
 	early         earlyQueue
 	pending       [][]byte
-	forged        uint64
 	warnings      int
 	limit         int // MTU
 	stats         Stats
@@ -59,9 +57,6 @@ type Conn struct {
 	sched12  *schedule12
 	sched13  *schedule13
 }
-
-// closing says which close_notify alerts have been exchanged.
-type closing struct{ notified bool }
 
 // ConnectionState describes what was agreed on. Zero values stand for what was not, or not yet.
 type ConnectionState struct {
@@ -114,7 +109,7 @@ func (c *Conn) Start(now time.Time) {
 	}
 	c.setState(StateConnecting, nil)
 	if err := c.startClient(now); err != nil {
-		c.fail(now, err)
+		c.fail(err)
 	}
 }
 
@@ -227,7 +222,7 @@ func (c *Conn) end(s State, err error) {
 }
 
 // fail ends the connection for a reason that was authenticated, or that has outlived its grace.
-func (c *Conn) fail(now time.Time, err error) {
+func (c *Conn) fail(err error) {
 	if c.state.terminal() {
 		return
 	}
@@ -246,7 +241,7 @@ type suspicion struct {
 
 func (c *Conn) suspectReason(now time.Time, err error) {
 	if c.cfg.Grace < 0 {
-		c.fail(now, err)
+		c.fail(err)
 		return
 	}
 	c.stats.Suspicions++

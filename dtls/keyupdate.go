@@ -66,7 +66,7 @@ func (c *Conn) updateIfWorn(now time.Time) {
 		return
 	}
 	if err := c.UpdateKeys(now, false); err != nil {
-		c.fail(now, err)
+		c.fail(err)
 	}
 }
 

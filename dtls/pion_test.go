@@ -198,21 +198,28 @@ func withPion(t *testing.T, role Role, id CipherSuite) {
 }
 
 func pionConn(p *pipe, role Role, cert Certificate) (*piondtls.Conn, error) {
-	cfg := &piondtls.Config{
-		Certificates:           []tls.Certificate{{Certificate: cert.Chain, PrivateKey: cert.PrivateKey}},
-		SRTPProtectionProfiles: []piondtls.SRTPProtectionProfile{piondtls.SRTP_AEAD_AES_128_GCM},
-		ExtendedMasterSecret:   piondtls.RequireExtendedMasterSecret,
-		InsecureSkipVerify:     true,
-		ClientAuth:             piondtls.RequireAnyClientCert,
+	options := []piondtls.Option{
+		piondtls.WithCertificates(tls.Certificate{Certificate: cert.Chain, PrivateKey: cert.PrivateKey}),
+		piondtls.WithSRTPProtectionProfiles(piondtls.SRTP_AEAD_AES_128_GCM),
+		piondtls.WithExtendedMasterSecret(piondtls.RequireExtendedMasterSecret),
+		piondtls.WithInsecureSkipVerify(true),
 	}
 	if _, ok := cert.PrivateKey.(*ecdsa.PrivateKey); ok {
-		cfg.CipherSuites = []piondtls.CipherSuiteID{
+		options = append(options, piondtls.WithCipherSuites(
 			piondtls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, piondtls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
 			piondtls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+		))
+	}
+	if role == RoleServer {
+		var list []piondtls.ClientOption
+		for _, o := range options {
+			list = append(list, o)
 		}
+		return piondtls.ClientWithOptions(p, pipeAddr{}, list...)
 	}
-	if role == RoleClient {
-		return piondtls.Server(p, pipeAddr{}, cfg)
+	list := []piondtls.ServerOption{piondtls.WithClientAuth(piondtls.RequireAnyClientCert)}
+	for _, o := range options {
+		list = append(list, o)
 	}
-	return piondtls.Client(p, pipeAddr{}, cfg)
+	return piondtls.ServerWithOptions(p, pipeAddr{}, list...)
 }

@@ -62,11 +62,11 @@ func (c *Conn) openRecord(now time.Time, h *recordHeader, raw []byte) ([]byte, e
 	}
 	typ, plain, err := r.open(h)
 	if err != nil {
-		return nil, c.dropped(now, r, err)
+		return nil, c.dropped(r, err)
 	}
 	if len(plain) > maxPlaintext {
 		if r.prot != nil {
-			c.fail(now, fatal(AlertRecordOverflow, "a record of %d bytes", len(plain)))
+			c.fail(fatal(AlertRecordOverflow, "a record of %d bytes", len(plain)))
 		}
 		c.stats.DroppedMalformed++
 		return nil, ErrMalformed
@@ -109,7 +109,7 @@ func (c *Conn) judge(now time.Time, authenticated bool, err error) {
 	}
 	switch {
 	case authenticated:
-		c.fail(now, err)
+		c.fail(err)
 	case c.hs != nil:
 		c.suspectReason(now, err)
 	}
@@ -181,19 +181,19 @@ func (c *Conn) hold(app []byte) bool {
 }
 
 // dropped counts why a record did not open.
-func (c *Conn) dropped(now time.Time, r *readEpoch, err error) error {
+func (c *Conn) dropped(r *readEpoch, err error) error {
 	switch {
 	case errors.Is(err, ErrReplay):
 		c.stats.DroppedReplay++
 	case errors.Is(err, ErrUnauthenticated):
 		c.stats.DroppedUnauthenticated++
 		if r.forged >= forgeryLimit {
-			c.fail(now, fatal(AlertBadRecordMAC, "the key's limit of forged records is reached"))
+			c.fail(fatal(AlertBadRecordMAC, "the key's limit of forged records is reached"))
 		}
 	case errors.Is(err, ErrMalformed):
 		c.stats.DroppedMalformed++
 	default:
-		c.fail(now, err)
+		c.fail(err)
 	}
 	return err
 }
@@ -207,7 +207,7 @@ func (c *Conn) takeApplicationData(now time.Time, r *readEpoch, plain []byte) ([
 		return nil, ErrEpoch
 	case r.prot.v13 && r.epoch < epochApplication:
 		err := fatal(AlertUnexpectedMessage, "application data in epoch %d", r.epoch)
-		c.fail(now, err)
+		c.fail(err)
 		return nil, err
 	case c.state != StateConnected:
 		// It came ahead of Finished (reordering): nothing of it may be seen before that.
@@ -338,7 +338,7 @@ func (c *Conn) takeMessages(now time.Time) error {
 		c.in.accept()
 		c.noteAnswer(m)
 		if c.in.below(c.handshakeEpoch()) && c.cfg.Grace < 0 {
-			c.fail(now, fatal(AlertUnexpectedMessage, "excess handshake data before a change of keys"))
+			c.fail(fatal(AlertUnexpectedMessage, "excess handshake data before a change of keys"))
 		}
 	}
 	return nil

@@ -81,7 +81,7 @@ func (c *Conn) Advance(now time.Time) {
 		return
 	}
 	if due(now, c.suspect.until) {
-		c.fail(now, c.suspect.err)
+		c.fail(c.suspect.err)
 		return
 	}
 	if due(now, c.ackDeadline()) {
@@ -90,7 +90,7 @@ func (c *Conn) Advance(now time.Time) {
 	if due(now, c.timer.deadline()) {
 		c.stats.Timeouts++
 		if !c.timer.expire(now) {
-			c.fail(now, c.timeoutError())
+			c.fail(c.timeoutError())
 			return
 		}
 		c.nextAnswer(now)

@@ -19,7 +19,7 @@ const (
 
 func main() {
 	if len(os.Args) == 2 && os.Args[1] == "-is-handshaker-supported" {
-		fmt.Println("No")
+		fmt.Fprintln(os.Stdout, "No")
 		return
 	}
 	os.Exit(run(os.Args[1:], os.Stderr))

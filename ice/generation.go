@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -249,7 +250,7 @@ func (a *Agent) AddRemoteCandidate(now time.Time, c Candidate) error {
 	if a.state == StateClosed {
 		return ErrClosed
 	}
-	if c.Transport != "udp" || c.Component > 1 {
+	if !strings.EqualFold(c.Transport, "udp") || c.Component > 1 {
 		return nil
 	}
 	if c.Host != "" && !c.isLocalName() {

@@ -44,7 +44,8 @@ func (c *Conn) takeAlert(now time.Time, r *readEpoch, plain []byte) error {
 			c.judge(now, false, err)
 		}
 	case alert == AlertCloseNotify:
-		c.peerClosed(now)
+		// It is answered with the same (RFC 5246 §7.2.1).
+		c.Close(now)
 		return nil
 	case c.ignorable(level, alert):
 		c.warnings++
@@ -61,13 +62,4 @@ func (c *Conn) takeAlert(now time.Time, r *readEpoch, plain []byte) error {
 // ignorable: in DTLS 1.3 the level means nothing (RFC 8446 §6).
 func (c *Conn) ignorable(level byte, alert Alert) bool {
 	return level == levelWarning && (c.version == VersionDTLS12 || alert == AlertUserCanceled)
-}
-
-// peerClosed answers close_notify with the same (RFC 5246 §7.2.1).
-func (c *Conn) peerClosed(now time.Time) {
-	if c.state == StateConnected {
-		c.Close(now)
-		return
-	}
-	c.fail(&AlertError{Alert: AlertCloseNotify, Remote: true})
 }

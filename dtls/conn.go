@@ -118,11 +118,8 @@ func (c *Conn) Close(now time.Time) {
 	if c.state.terminal() {
 		return
 	}
-	if c.state == StateConnected || c.state == StateConnecting && c.write.prot != nil {
+	if c.state != StateNew {
 		c.alert.push(AlertCloseNotify)
-	} else if c.state == StateConnecting {
-		// Before there are keys, a plain user_canceled tells an honest peer not to wait (RFC 8446 §6.1); it is only a hint.
-		c.alert.push(AlertUserCanceled)
 	}
 	c.end(StateClosed, nil)
 }
@@ -278,9 +275,6 @@ func (c *Conn) peerKey(chain [][]byte) (crypto.PublicKey, error) {
 	pub, err := leafKey(chain[0])
 	if err != nil {
 		return nil, &AlertError{Alert: AlertDecodeError, Err: err}
-	}
-	if !signsDigitally(chain[0]) {
-		return nil, fatal(AlertIllegalParameter, "the certificate's key usage forbids signatures")
 	}
 	return pub, nil
 }

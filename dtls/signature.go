@@ -7,7 +7,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/asn1"
 	"errors"
 	"fmt"
 	"io"
@@ -186,19 +185,4 @@ func leafKey(der []byte) (crypto.PublicKey, error) {
 		return pub, nil
 	}
 	return nil, fmt.Errorf("%w: key of type %T", errCertificate, pub)
-}
-
-// signsDigitally looks for a keyUsage extension that forbids signatures (RFC 5280 §4.2.1.3). A certificate without
-// the extension, or one that cannot be walked, forbids nothing.
-func signsDigitally(der []byte) bool {
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return true
-	}
-	for _, e := range cert.Extensions {
-		if e.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 15}) {
-			return cert.KeyUsage&x509.KeyUsageDigitalSignature != 0
-		}
-	}
-	return true
 }

@@ -28,6 +28,15 @@
 // have-local-offer rolls back first (perfect negotiation); both take Description{Type: TypeRollback}.
 //
 // What a caller does with [Effects], in this order: stop and remove transceivers, apply Transport, Flows and Data to the
-// transport, then the notices: signaling state, streams, tracks muted, tracks added. Transport, Flows and Data are whole
+// transport, then the notices: signaling state, tracks muted, streams, tracks added. Transport, Flows and Data are whole
 // snapshots, not differences: applying them again changes nothing.
+//
+// Deviates:
+//   - There is one transport. A section that an offer leaves out of its BUNDLE group is rejected, one that an answer accepts
+//     outside of it is stopped (RFC 9429 §4.1.1 would give each its own transport). rtcp-mux is required.
+//   - Every section carries the transport's attributes, as browsers write them, not only the tagged one (RFC 8843 §7.1.3).
+//   - a=ssrc lines with cname and msid are written for senders without RIDs, for peers that look for them.
+//   - A transceiver that was never in a description is stopped by StopTransceiver at once.
+//   - Data channels that an answer rejects are offered again only after another EnableData.
+//   - The generation that a rolled back first offer gathered for is used on by the answer that follows.
 package jsep

@@ -2,8 +2,8 @@ package jsep
 
 import "github.com/openparley/webrtc/sdp"
 
-// Effects is what a successful SetLocal or SetRemote changed, and what is in force after it. Slices and pointers belong to
-// the caller, except the *Transceiver values and what hangs on them.
+// Effects is what a successful SetLocal or SetRemote changed, and what is in force after it. It may be kept; its slices
+// are shared with descriptions and are not to be written to.
 type Effects struct {
 	// Old and New are the signaling states; equal if it did not change. An implicit rollback passes through stable
 	// and is told by RolledBack (W3C fires signalingstatechange for it too).

@@ -124,6 +124,7 @@ func (a *Association) ackGaps(s *sackChunk, rs *rateSample) {
 // updatePeerWindow computes how much more the peer takes (section 6.2.1 D ii).
 func (a *Association) updatePeerWindow(advertised uint32) {
 	a.peerWindow = max(0, int(min(advertised, 1<<30))-a.out.payload)
+	a.queue.budget = max(a.queue.budget, int(min(advertised, 1<<30)))
 	if a.windowProbe && a.peerWindow > 0 {
 		// The window opened: what was sent to probe it was thrown away by the peer, and that was no congestion.
 		a.windowProbe = false

@@ -101,6 +101,7 @@ func (a *Association) adopt(in *initChunk) {
 	a.received.cum = in.tsn - 1
 	a.resets.peer(in.tsn)
 	a.peerWindow = int(min(in.window, 1<<30))
+	a.queue.budget = a.peerWindow
 	a.maxOut = min(65535, int(in.inStreams))
 	a.maxIn = min(65535, int(in.outStreams))
 	local := a.localFeatures()

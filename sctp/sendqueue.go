@@ -18,6 +18,7 @@ type outMessage struct {
 	unordered  bool
 	uncounted  bool // not in the stream's buffered amount
 	begun      bool
+	committed  bool // counted in sendQueue.committed
 	abandoned  bool
 }
 
@@ -36,12 +37,15 @@ type outStream struct {
 	tail      *outMessage
 
 	// Scheduling (start-time fair queueing): the virtual time at which the stream's next fragment begins.
-	start uint64
-	index int // in sendQueue.active, -1: not there
+	start  uint64
+	index  int  // in sendQueue.active, -1: not there
+	parked bool // in sendQueue.parked
 }
 
 const (
 	defaultWeight = 256
+	// parkAbove is the size of messages that may have to wait until others are finished.
+	parkAbove = 16 << 10
 	// virtualScale keeps the fractions of bytes divided by weight.
 	virtualScale = 1 << 12
 )
@@ -58,6 +62,13 @@ type sendQueue struct {
 	buffered     int
 	freeMessages *outMessage
 	pool         *bufferPool
+
+	// With interleaving every stream could have a large message half sent, more together than the peer can hold: it could then
+	// neither hand out nor take any. So unless it is alone, a large message begins only while those begun fit the budget, the
+	// largest window that the peer has shown.
+	committed int
+	budget    int
+	parked    []*outStream // wait for that
 }
 
 func (q *sendQueue) stream(id uint16) *outStream {
@@ -118,7 +129,7 @@ func (q *sendQueue) push(s *outStream, now tick, ppid uint32, data []byte, o *Se
 		s.buffered += len(data)
 	}
 	q.buffered += len(data)
-	if s.index < 0 && q.current != s {
+	if s.index < 0 && q.current != s && !s.parked {
 		q.activate(s)
 	}
 }
@@ -143,10 +154,35 @@ func (q *sendQueue) front() *outMessage {
 	if q.current != nil {
 		return q.current.head
 	}
-	if len(q.active) == 0 {
-		return nil
+	for len(q.active) > 0 {
+		s := q.active[0]
+		m := s.head
+		n := len(m.data)
+		if m.begun || n <= parkAbove || q.committed == 0 || q.committed+n <= q.budget || !q.interleaving {
+			return m
+		}
+		q.remove(s)
+		s.parked = true
+		q.parked = append(q.parked, s)
 	}
-	return q.active[0].head
+	return nil
+}
+
+// finish takes a message out of the committed ones and lets those that waited try again.
+func (q *sendQueue) finish(m *outMessage) {
+	if !m.committed {
+		return
+	}
+	m.committed = false
+	q.committed -= len(m.data)
+	for _, s := range q.parked {
+		s.parked = false
+		if s.head != nil {
+			q.activate(s)
+		}
+	}
+	clear(q.parked)
+	q.parked = q.parked[:0]
 }
 
 // took notes that n bytes of the front message have got a TSN, and reports whether the buffered amount crossed its threshold.
@@ -163,6 +199,10 @@ func (q *sendQueue) took(m *outMessage, n int) (low bool) {
 		return low
 	}
 	if q.interleaving {
+		if !m.committed {
+			m.committed = true
+			q.committed += len(m.data)
+		}
 		q.down(s.index)
 	} else if q.current == nil {
 		q.current = s
@@ -196,6 +236,7 @@ func (q *sendQueue) unlink(s *outStream) {
 	if s.head == nil {
 		s.tail = nil
 	}
+	defer q.finish(m)
 	if q.current == s {
 		q.current = nil
 		if s.head != nil {

@@ -43,6 +43,9 @@ func (a *Association) Next(dst []byte, max int) ([]byte, bool) {
 	}
 	b = a.appendControl(b, limit)
 	b = a.appendData(b, limit)
+	if a.forwardDue && len(b) == headerSize {
+		b = a.appendControl(b, limit) // the search for data has found that a message's time has passed
+	}
 	b = a.appendShutdown(b)
 	if len(b) > headerSize {
 		return a.seal(b, false), true
@@ -176,6 +179,9 @@ func (a *Association) launch(b []byte, tsn uint32, c *sentChunk) []byte {
 		a.stats.ChunksRetransmitted++
 		a.stats.BytesRetransmitted += uint64(c.size)
 		a.loss.resent++
+		if tsn == a.out.base {
+			a.t3 = 0 // section 7.2.4 step 4: the lowest TSN goes again, T3-rtx with it
+		}
 	}
 	if c.transmissions < 255 {
 		c.transmissions++

@@ -176,6 +176,11 @@ func (c *composite) apply(now time.Time, u transportUpdate) error {
 			return fmt.Errorf("dtls: %w", err)
 		}
 	}
+	if c.dtlsState == dtls.StateConnected {
+		if err := c.rtp.setKeys(now, c.dtls); err != nil {
+			return fmt.Errorf("srtp: %w", err)
+		}
+	}
 	if u.data != nil {
 		if err := c.makeSCTP(now, *u.data); err != nil {
 			return fmt.Errorf("sctp: %w", err)
@@ -492,7 +497,7 @@ func (c *composite) updatePath(now time.Time) (changed bool) {
 		return true
 	}
 	c.dtls.SetMTU(route.MTU)
-	rtt := c.roundTripTime()
+	rtt := c.ice.RTT()
 	c.dtls.SetRTT(rtt)
 	if c.assoc != nil && c.dtlsState == dtls.StateConnected {
 		front, back := c.dtls.Overhead()
@@ -509,16 +514,6 @@ func (c *composite) updatePath(now time.Time) (changed bool) {
 		})
 	}
 	return true
-}
-
-// roundTripTime is what ICE has measured on the pair in use; zero: unknown.
-func (c *composite) roundTripTime() time.Duration {
-	for _, p := range c.ice.Stats().Pairs {
-		if p.Selected || p.State == ice.PairSucceeded {
-			return p.CurrentRTT
-		}
-	}
-	return 0
 }
 
 // packetTooLarge lowers the path's size: the system has refused a datagram of that size.

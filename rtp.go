@@ -293,13 +293,13 @@ func reportInterval(k RTPCodecType) time.Duration {
 	return videoReportInterval
 }
 
-// setKeys begins SRTP with what DTLS agreed on (RFC 5764). Without a profile there is no media, which is no error of a
-// connection for data.
+// setKeys begins SRTP with what DTLS agreed on (RFC 5764), once there is media. Without a profile there is none, which is
+// no error of a connection for data.
 func (r *rtpPipe) setKeys(now time.Time, conn *dtls.Conn) error {
 	state := conn.ConnectionState()
 	profile := srtp.Profile(state.SRTPProfile)
-	if profile == 0 {
-		return nil
+	if profile == 0 || r.demux == nil || r.session != nil {
+		return nil // a connection for data alone does without
 	}
 	material, err := conn.ExportKeyingMaterial(srtp.ExporterLabel, nil, srtp.KeyingMaterialLength(profile))
 	if err != nil {

@@ -1,0 +1,91 @@
+package webrtc
+
+import (
+	"net/netip"
+
+	"github.com/openparley/webrtc/ice"
+	"github.com/openparley/webrtc/internal/netio"
+)
+
+// The outside work that ICE asks for: each piece in a short goroutine of its own, whose result goes back to the engine.
+
+// listInterfaces is outside work for ICE, in a goroutine of its own.
+func (t *transport) listInterfaces(e ice.EventInterfaces) {
+	interfaces, err := t.network.Interfaces()
+	var addrs []netip.Addr
+	for _, i := range interfaces {
+		if !i.Up || i.Loopback && !t.settings.IncludeLoopback ||
+			t.settings.InterfaceFilter != nil && !t.settings.InterfaceFilter(i.Name) {
+			continue
+		}
+		for _, prefix := range i.Addrs {
+			if addr := prefix.Addr(); t.usable(addr) {
+				addrs = append(addrs, addr)
+			}
+		}
+	}
+	if now, ok := t.enter(); ok {
+		t.engine.ice.HandleInterfacesResult(now, e.Gen, addrs, err)
+		t.exit(now)
+	}
+}
+
+// usable keeps what RFC 8445, section 5.1.1.1, wants as host candidates: no link-local IPv6 addresses (browsers leave
+// them out too: they need a zone that the peer does not know), nothing unspecified or multicast.
+func (t *transport) usable(addr netip.Addr) bool {
+	if !addr.IsValid() || addr.IsUnspecified() || addr.IsMulticast() || addr.Is4In6() ||
+		addr.Is6() && addr.IsLinkLocalUnicast() {
+		return false
+	}
+	return t.settings.IPFilter == nil || t.settings.IPFilter(addr)
+}
+
+// bind is outside work for ICE, in a goroutine of its own.
+func (t *transport) bind(e ice.EventBind) {
+	conn, err := t.listen(e.Addr)
+	var local netip.AddrPort
+	if err == nil {
+		local = conn.LocalAddr()
+	}
+	now, ok := t.enter()
+	if !ok {
+		if conn != nil {
+			_ = conn.Close()
+		}
+		return
+	}
+	if err == nil {
+		t.sockets[e.Base] = conn
+		t.life.spawn("reader", func() { t.read(e.Base, conn) })
+	}
+	t.engine.ice.HandleBindResult(now, e.Gen, e.Base, local, err)
+	t.exit(now)
+}
+
+// listen opens a socket, within the range of ports if there is one.
+func (t *transport) listen(addr netip.AddrPort) (netio.PacketConn, error) {
+	low, high := t.settings.UDPPortMin, t.settings.UDPPortMax
+	if low == 0 || addr.Port() != 0 {
+		return t.network.ListenUDP(addr)
+	}
+	count := int(high) - int(low) + 1
+	first := int(randomUint16()) % count
+	var failed error
+	for i := range count {
+		conn, err := t.network.ListenUDP(netip.AddrPortFrom(addr.Addr(), low+uint16((first+i)%count)))
+		if err == nil {
+			return conn, nil
+		}
+		failed = err
+	}
+	return nil, failed
+}
+
+// resolve is outside work for ICE, in a goroutine of its own.
+func (t *transport) resolve(e ice.EventResolve) {
+	addrs, err := t.network.Resolve(t.ctx, e.Host)
+	if now, ok := t.enter(); ok {
+		t.engine.ice.HandleResolveResult(now, e.Gen, e.ID, addrs, err)
+		t.exit(now)
+	}
+}

@@ -181,12 +181,15 @@ func parseCandidate(text string) (candidate, error) {
 	return c, nil
 }
 
-// firstComponents are the candidates of component 1: with rtcp-mux there is no other (RFC 5761).
-func firstComponents(list []string) []string {
+// firstComponents are the candidates of component 1, without doubles: with rtcp-mux there is no other (RFC 5761).
+func firstComponents(lists ...[]string) []string {
 	var out []string
-	for _, text := range list {
-		if c, err := parseCandidate(text); err == nil && c.component == 1 && len(out) < maxCandidates {
-			out = append(out, c.text)
+	for _, list := range lists {
+		for _, text := range list {
+			c, err := parseCandidate(text)
+			if err == nil && c.component == 1 && len(out) < maxCandidates && !slices.Contains(out, c.text) {
+				out = append(out, c.text)
+			}
 		}
 	}
 	return out
@@ -221,7 +224,8 @@ func (s *Session) AddRemoteCandidate(in Candidate) (CandidateUse, error) {
 	if in.UsernameFragment != nil && *in.UsernameFragment != "" {
 		ufrag = *in.UsernameFragment
 	}
-	return s.recordRemote(c, mid, ufrag)
+	loose := in.MID == nil || *in.MID == ""
+	return s.recordRemote(c, mid, ufrag, loose)
 }
 
 // candidateSection is the mid that a candidate is for; empty for all sections.
@@ -243,8 +247,9 @@ func candidateSection(d *description, in Candidate) (string, error) {
 	return "", nil
 }
 
-// recordRemote writes a candidate, or the end of candidates, into the remote descriptions of its generation.
-func (s *Session) recordRemote(c candidate, mid, ufrag string) (CandidateUse, error) {
+// recordRemote writes a candidate, or the end of candidates, into the remote descriptions of its generation. A loose one
+// serves the transport whatever section it names.
+func (s *Session) recordRemote(c candidate, mid, ufrag string, loose bool) (CandidateUse, error) {
 	use := CandidateUse{Candidate: c.text, MID: mid}
 	found := false
 	for _, d := range []*description{s.st.pendingRemote, s.st.currentRemote} {
@@ -259,7 +264,10 @@ func (s *Session) recordRemote(c candidate, mid, ufrag string) (CandidateUse, er
 			}
 			found = true
 			recordIn(d, i, c.text)
-			if s.st.conn.ready && generation == s.st.conn.remote.Ufrag && d.mids[i] == s.st.conn.tag && c.component <= 1 {
+			if loose && c.text != "" && len(d.loose) < maxCandidates {
+				d.loose = append(d.loose, c.text)
+			}
+			if s.st.conn.ready && generation == s.st.conn.remote.Ufrag && (loose || d.mids[i] == s.st.conn.tag) && c.component <= 1 {
 				use.Deliver = true
 			}
 		}

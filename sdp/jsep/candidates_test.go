@@ -95,6 +95,26 @@ func TestRemoteCandidates(t *testing.T) {
 	}
 }
 
+// Peers that know only the index 0 are understood when the first section is rejected.
+func TestCandidatesByIndexOnly(t *testing.T) {
+	p := newPeer(t, "p", 1)
+	p.remote(Description{TypeOffer, sessionHead + "a=group:BUNDLE a b\r\n" + strings.Replace(audioSection("a"), "RTP/SAVPF 0", "RTP/SAVPF 5", 1) + audioSection("b")})
+	if use, err := p.AddRemoteCandidate(candidateFor(hostCandidate, "", 0, "")); err != nil || use.Deliver {
+		t.Fatalf("%+v %v", use, err)
+	}
+	fx := p.local(Description{})
+	if fx.Transport.MID != "b" || len(fx.Transport.Candidates) != 1 {
+		t.Fatalf("%+v", fx.Transport)
+	}
+	second := "2 1 udp 1 192.0.2.1 5001 typ host"
+	if use, err := p.AddRemoteCandidate(candidateFor(second, "-", 0, "")); err != nil || !use.Deliver {
+		t.Fatalf("%+v %v", use, err)
+	}
+	if use, err := p.AddRemoteCandidate(candidateFor(second, "a", 0, "")); err != nil || use.Deliver {
+		t.Fatalf("%+v %v", use, err)
+	}
+}
+
 // Candidates of a restart wait for its answer; those of the generation in force go through meanwhile.
 func TestCandidatesOfARestart(t *testing.T) {
 	a, b := newPeer(t, "a", 1), newPeer(t, "b", 2)

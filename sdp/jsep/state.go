@@ -55,6 +55,8 @@ type description struct {
 	changed bool
 	// mids of the sections: a section of a remote description without a=mid gets one that is not written.
 	mids []string
+	// loose are remote candidates that came with the index of a section only: peers without BUNDLE in mind say 0 for all.
+	loose []string
 	// local: candidates are added when it is read.
 	local bool
 	// plan are the transceivers of the sections of a local description, nil entries for data and for rejected ones.

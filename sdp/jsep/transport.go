@@ -94,7 +94,7 @@ func (s *Session) transport() *Transport {
 	if d := s.remoteOfGeneration(); d != nil {
 		m, i := d.section(t.MID)
 		t.Trickle = d.sdp.ICEOf(i).Trickle()
-		t.Candidates = firstComponents(m.Candidates)
+		t.Candidates = firstComponents(m.Candidates, d.loose)
 		t.EndOfCandidates = m.EndOfCandidates || d.sdp.EndOfCandidates
 	}
 	return t

@@ -162,6 +162,9 @@ func (a *Association) tellCongestion(rs *rateSample, prior, lost int, limited bo
 // onLost decides what happens to a chunk that was found lost: it is sent again, or its message is given up.
 func (a *Association) onLost(_ uint32, c *sentChunk) {
 	m := c.msg
+	if c.transmissions >= blackHoleLosses {
+		a.fallBack()
+	}
 	if m.maxResends >= 0 && int32(c.transmissions) > m.maxResends || m.expires.due(a.now) {
 		a.abandon(m)
 	}

@@ -79,39 +79,6 @@ func (p *pipe) move(from, to *Association) {
 	}
 }
 
-// TestSteadyStateAllocatesNothing runs the whole path of a packet, sending and receiving, SACKs included.
-func TestSteadyStateAllocatesNothing(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
-	for _, size := range []int{64, 1200, 16384} {
-		for _, unordered := range []bool{size == 1200} {
-			for name, c := range testConfigs() {
-				p := newPipe(t, c)
-				msg := make([]byte, size)
-				run := func() {
-					for p.a.BufferedAmount(1) < 200_000 {
-						if err := p.a.Send(p.now, 1, 51, msg, SendOptions{Unordered: unordered}); err != nil {
-							t.Fatal(err)
-						}
-					}
-					p.round()
-				}
-				for range 1000 {
-					run()
-				}
-				before := p.got
-				if n := testing.AllocsPerRun(100, run); n > 0.02 {
-					t.Errorf("%s, %d bytes: %v allocations a round", name, size, n)
-				}
-				if p.got == before {
-					t.Errorf("%s, %d bytes: nothing arrived", name, size)
-				}
-			}
-		}
-	}
-}
-
 func BenchmarkTransfer(b *testing.B) {
 	for _, size := range []int{64, 1200, 16384, 262144} {
 		for _, zero := range []bool{false, true} {

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// share runs two flows for 60 virtual seconds over 40 Mbit/s and 50 ms and returns the share of the first.
+// share runs two flows for 60 virtual seconds over 20 Mbit/s and 50 ms and returns the share of the first.
 func share(t *testing.T, seed uint64, buffer float64, c1, c2 Config) float64 {
-	const rate, rtt = 40 * mbit, 50 * time.Millisecond
+	const rate, rtt = 20 * mbit, 50 * time.Millisecond
 	l := &link{rate: rate, queue: int(buffer * rate * rtt.Seconds()), overhead: 65}
 	d := newDumbbell(t, seed, l, rtt, c1, c2)
 	late := d.pairs[seed%2]

@@ -11,8 +11,7 @@ type mtuSearch struct {
 	nonce     uint64
 	due       bool
 	deadline  tick
-	// Black hole detection (RFC 8899 section 4.3) falls back to base.
-	base int
+	base      int // known to pass before the search
 }
 
 const (
@@ -20,6 +19,8 @@ const (
 	mtuStep      = 16               // a search that is this close is done
 	mtuRaise     = 10 * time.Minute // PMTU_RAISE_TIMER
 	mtuProbeWait = time.Second      // at least, until a probe counts as lost
+	// blackHoleLosses of one chunk, or a time-out, make the size suspect.
+	blackHoleLosses = 3
 )
 
 // restart begins the search for a path.
@@ -28,6 +29,19 @@ func (m *mtuSearch) restart(now tick, p Path) {
 	if m.high > m.low {
 		m.deadline = now.after(max(2*p.RTT, 100*time.Millisecond))
 	}
+}
+
+// fallBack returns to the base size: what is larger seems to vanish (RFC 8899 section 4.3). The search begins anew, a little
+// later; a mistake costs no more than that.
+func (a *Association) fallBack() {
+	m := &a.mtu
+	if a.path.MTU <= m.base {
+		return
+	}
+	a.path.MTU = m.base
+	a.cc.onPath(m.base, false)
+	m.low, m.high, m.size, m.nonce, m.due = m.base, a.path.MaxMTU, 0, 0, false
+	m.deadline = a.now.after(max(mtuProbeWait, 4*a.rtt.smoothed))
 }
 
 // next picks the size to try: the end first (nearly every path is an Ethernet), then by halves.

@@ -114,6 +114,7 @@ func (a *Association) advanceT3() {
 		// Section 6.1 A: probing a shut window is no congestion.
 		a.loseFlight()
 	} else {
+		a.fallBack()
 		if a.rtt.backoff > 1 {
 			a.forgetGaps()
 		}

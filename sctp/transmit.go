@@ -179,7 +179,7 @@ func (a *Association) launch(b []byte, tsn uint32, c *sentChunk) []byte {
 		a.stats.ChunksRetransmitted++
 		a.stats.BytesRetransmitted += uint64(c.size)
 		a.loss.resent++
-		if tsn == a.out.base {
+		if tsn == a.out.base && c.transmissions == 1 {
 			a.t3 = 0 // section 7.2.4 step 4: the lowest TSN goes again, T3-rtx with it
 		}
 	}

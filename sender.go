@@ -202,9 +202,12 @@ func (w *senderWriter) WriteRTP(header *rtp.Header, payload []byte) (int, error)
 		Marker: header.Marker, PayloadType: header.PayloadType,
 		SequenceNumber: header.SequenceNumber, Timestamp: header.Timestamp,
 	}, payload)
-	if header.Marker {
+	switch {
+	case header.Marker:
 		w.transport.exit(now)
-	} else {
+	case w.stream.sender.transceiver.kind == RTPCodecTypeVideo:
+		w.transport.exitLater(now, n) // the rest of the frame follows
+	default:
 		w.transport.exitLazily(now, n)
 	}
 	return n, nil

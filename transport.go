@@ -50,6 +50,7 @@ type transport struct {
 	flushed  time.Time // the last flush
 	enqueued int       // bytes that API calls have left for the next flush
 	since    time.Time // when the first of them was left
+	waiting  bool      // the timer is armed for them
 	answered bool      // nothing came in since the last flush of an API call
 	waiters  []waiter
 	batch    [8]netio.Message // of write: what escapes to the system is not on the stack
@@ -109,9 +110,19 @@ func (t *transport) exit(now time.Time) {
 // exitLazily ends an API call that has enqueued n bytes: it flushes unless a flush is so recent that more is likely to
 // follow. The first call after a packet came in is an answer, and does not wait.
 func (t *transport) exitLazily(now time.Time, n int) {
-	t.enqueued += n
-	if !t.answered || now.Sub(t.flushed) > coalesce || t.enqueued >= coalesceBytes {
+	if !t.answered || now.Sub(t.flushed) > coalesce {
 		t.answered = true
+		t.exit(now)
+		return
+	}
+	t.exitLater(now, n)
+}
+
+// exitLater ends an API call that has enqueued n bytes, more of which are sure to follow: it flushes only when a burst is
+// full.
+func (t *transport) exitLater(now time.Time, n int) {
+	t.enqueued += n
+	if t.enqueued >= coalesceBytes {
 		t.exit(now)
 		return
 	}
@@ -193,13 +204,17 @@ func (t *transport) arm(now time.Time) {
 	if len(t.engine.out.msgs) > 0 {
 		d = earliest(d, now.Add(coalesceLimit)) // a full socket: try again
 	}
+	// A timer that waited for company and is not needed any more would fire for nothing, once a burst.
+	stale := t.waiting && t.since.IsZero()
+	t.waiting = !t.since.IsZero()
 	if d.IsZero() {
 		return
 	}
 	if d.Sub(now) > distant {
 		d = d.Truncate(timerGrid).Add(timerGrid)
 	}
-	if !t.armed.IsZero() && !d.Before(t.armed) && (t.armed.Sub(now) < timerGrid || d.Sub(t.armed) < timerGrid) {
+	if !stale && !t.armed.IsZero() && !d.Before(t.armed) &&
+		(t.armed.Sub(now) < timerGrid || d.Sub(t.armed) < timerGrid) {
 		return
 	}
 	t.armed = d

@@ -257,7 +257,7 @@ func extensionIDs(list []sdp.Extension) map[string]int {
 
 // Random applications on both sides, random delays: every run ends in agreement, without negotiation left.
 func TestGlareEndsInAgreement(t *testing.T) {
-	seeds := 150
+	seeds := 80
 	if v, err := strconv.Atoi(os.Getenv("PARLEY_TORTURE")); err == nil && v > 0 {
 		seeds = v
 	}

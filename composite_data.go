@@ -79,6 +79,16 @@ func (c *composite) bufferedAmount(dc *DataChannel) int {
 	return c.channels.BufferedAmount(dc.handle)
 }
 
+// hasRoom reports whether a call that waits to send n bytes may try again: the channel's own queue is short, and all
+// channels together leave room. A channel that is not open any more has room, so that the call finds out.
+func (c *composite) hasRoom(dc *DataChannel, n int) bool {
+	if dc.handle == nil || dc.handle.State() != dcep.StateOpen {
+		return true
+	}
+	total := c.assoc.Stats().BufferedBytes
+	return c.channels.BufferedAmount(dc.handle) <= sendContextLimit/2 && (total == 0 || total+n <= c.cfg.sendBuffer)
+}
+
 func (c *composite) setLowThreshold(dc *DataChannel, n int) {
 	dc.handleThreshold = n
 	if dc.handle != nil {

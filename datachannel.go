@@ -352,11 +352,12 @@ func (d *DataChannel) sendWaiting(giveUp <-chan struct{}, cause func() error, da
 				return err
 			}
 		}
-		room := t.await(func() bool { return t.engine.bufferedAmount(d) <= sendContextLimit/2 })
+		room := t.await(func() bool { return t.engine.hasRoom(d, len(data)) })
 		t.exit(now)
 		select {
 		case <-room:
 		case <-giveUp:
+			t.abandon(room)
 			return cause()
 		case <-d.pc.life.closing:
 			return errClosed()

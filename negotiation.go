@@ -176,7 +176,9 @@ func (pc *PeerConnection) transportUpdate(fx *jsep.Effects) (u transportUpdate) 
 			u.newServers = true
 		}
 	}
-	if !t.Ready {
+	// While a restart of ours waits for its answer, the remote credentials are still those of the generation before: they
+	// must not be paired with the new local ones.
+	if !t.Ready || fx.New != jsep.StateStable && !t.RemoteChanged {
 		return u
 	}
 	u.ready = true

@@ -391,6 +391,7 @@ func (pc *PeerConnection) Shutdown(ctx context.Context) error {
 	case <-pc.life.closing:
 		return nil
 	case <-ctx.Done():
+		pc.transport.abandon(drained)
 		return ctx.Err()
 	}
 }

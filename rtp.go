@@ -112,6 +112,35 @@ type outboundStream struct {
 	pt        uint8
 	active    bool
 	scheduled bool
+
+	// A track that takes the place of another goes on where that one has stopped: its sequence numbers and timestamps are
+	// shifted.
+	replaced       bool
+	sent           bool
+	sequenceShift  uint16
+	timestampShift uint32
+	lastSequence   uint16
+	lastTimestamp  uint32
+	lastSent       time.Time
+	clock          *[128]uint32
+}
+
+// place shifts a packet's numbers so that the stream goes on without a jump.
+func (s *outboundStream) place(now time.Time, f *rtpflow.Fields) {
+	if s.replaced {
+		s.replaced = false
+		if s.sent {
+			passed := uint64(max(now.Sub(s.lastSent), 0)) * uint64(s.clock[f.PayloadType&127]) / uint64(time.Second)
+			s.sequenceShift = s.lastSequence + 1 - f.SequenceNumber
+			s.timestampShift = s.lastTimestamp + uint32(max(passed, 1)) - f.Timestamp
+		}
+	}
+	f.SequenceNumber += s.sequenceShift
+	f.Timestamp += s.timestampShift
+	if !s.sent || int16(f.SequenceNumber-s.lastSequence) > 0 {
+		s.lastSequence, s.lastTimestamp = f.SequenceNumber, f.Timestamp
+	}
+	s.sent, s.lastSent = true, now
 }
 
 func (r *rtpPipe) init(c *composite) { r.c = c }
@@ -252,7 +281,7 @@ func (r *rtpPipe) setTable(now time.Time, t *rtpTable) {
 // activate begins or goes on with one outgoing stream.
 func (r *rtpPipe) activate(now time.Time, f *rtpFlow, e *rtpEncoding) {
 	s := e.stream
-	s.active = true
+	s.active, s.clock = true, &e.clock
 	s.mid, s.extCount = f.mid, 0
 	if f.midExtension != 0 {
 		s.exts[s.extCount] = rtpflow.Extension{ID: f.midExtension, Data: []byte(f.mid)}
@@ -464,6 +493,7 @@ func (r *rtpPipe) sendRTP(now time.Time, s *outboundStream, f rtpflow.Fields, pa
 		return 0, false
 	}
 	f.SSRC, s.pt = s.ssrc, f.PayloadType
+	s.place(now, &f)
 	buf := r.c.out.room(size)
 	plain, err := rtpflow.AppendHeader(buf[route.Headroom:route.Headroom], f, s.exts[:s.extCount])
 	if err != nil {

@@ -29,6 +29,7 @@ type RTPSender struct {
 	// Owned by the signaling goroutine.
 	bound        TrackLocal
 	boundContext TrackLocalContext
+	boundBefore  bool
 }
 
 // Track returns the track that is being sent, or nil.
@@ -160,6 +161,13 @@ func (s *RTPSender) bind() {
 		id: id, codecs: parameters.Codecs, exts: parameters.HeaderExtensions, ssrc: SSRC(stream.ssrc),
 		writer: &senderWriter{s.pc.transport, stream},
 	}
+	if s.boundBefore {
+		if _, ok := s.pc.transport.enter(); ok {
+			stream.replaced = true
+			s.pc.transport.mu.Unlock()
+		}
+	}
+	s.boundBefore = true
 	if _, err := track.Bind(context); err != nil {
 		s.pc.api.settings.Logger.Warn("track is not sent", "track", track.ID(), "error", err)
 		return

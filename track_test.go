@@ -291,16 +291,24 @@ func TestTrackEndsAndReplacements(t *testing.T) {
 		p.connectMedia()
 		remote := p.b.GetReceivers()[0].Track()
 
-		t.Log("# ReplaceTrack needs no negotiation")
+		t.Log("# ReplaceTrack needs no negotiation, and the stream goes on without a jump")
+		p.must(first.WriteRTP(packet(10)))
+		_, err = remote.ReadRTP()
+		p.must(err)
 		second := p.staticRTP(vp8, "second")
 		p.must(sender.ReplaceTrack(second))
 		synctest.Wait()
 		p.must(first.WriteRTP(packet(1, 'f')))
-		p.must(second.WriteRTP(packet(2, 's')))
-		got, err := remote.ReadRTP()
-		p.must(err)
-		if string(got.Payload) != "\x10s" {
-			t.Errorf("%v", got)
+		time.Sleep(time.Second)
+		p.must(second.WriteRTP(packet(40000, 's')))
+		p.must(second.WriteRTP(packet(40001, 's')))
+		for i := range uint16(2) {
+			got, err := remote.ReadRTP()
+			p.must(err)
+			if string(got.Payload) != "\x10s" || got.SequenceNumber != 11+i ||
+				got.Timestamp != 30000+90000+900+3000*uint32(i) { // a second, and the way of the first packet
+				t.Errorf("%v", got)
+			}
 		}
 		if err := sender.ReplaceTrack(p.staticRTP(opus, "audio")); !errors.Is(err, &TypeError{}) {
 			t.Errorf("a track of another kind: %v", err)

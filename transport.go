@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -310,6 +311,13 @@ func (t *transport) await(condition func() bool) <-chan struct{} {
 	met := make(chan struct{})
 	t.waiters = append(t.waiters, waiter{condition, met})
 	return met
+}
+
+// abandon takes back a wait.
+func (t *transport) abandon(met <-chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.waiters = slices.DeleteFunc(t.waiters, func(w waiter) bool { return w.met == met })
 }
 
 // wake lets those go on whose condition holds.

@@ -68,7 +68,7 @@ const (
 	bbrWindowGain  = 2
 	bbrBeta        = 0.8
 	bbrLeastWindow = 4 // packets
-	bbrExtra       = 6.0
+	bbrExtra       = 3.0
 )
 
 func newBBR(mtu int, hint time.Duration, seed uint32) *bbr {

@@ -293,7 +293,7 @@ func (c *Client) probe() {
 	if !c.traffic || (!c.probeAt.IsZero() && c.probeAt.After(c.now)) {
 		return
 	}
-	first := c.probeAt.IsZero()
+	first := c.now.Sub(c.probeAt) >= c.cfg.ProbeAfter // after a time without packets
 	if !first && !c.heardAt.Add(c.cfg.ProbeAfter).After(c.now) && !c.requested(stun.MethodRefresh) {
 		c.refresh(c.cfg.Lifetime)
 	}

@@ -53,7 +53,9 @@ func longTermKey(algorithm int, username, realm, password string) []byte {
 }
 
 // userhash is the value of USERHASH (RFC 8489 §14.4).
-func userhash(username, realm string) [sha256.Size]byte { return sha256.Sum256([]byte(username + ":" + realm)) }
+func userhash(username, realm string) [sha256.Size]byte {
+	return sha256.Sum256([]byte(username + ":" + realm))
+}
 
 // readAlgorithms splits PASSWORD-ALGORITHMS into numbers, at most 8; nil: malformed (RFC 8489 §14.11).
 func readAlgorithms(v []byte) (list []int) {

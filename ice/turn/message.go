@@ -59,7 +59,9 @@ func IsMessage(pkt []byte) bool {
 }
 
 // IsChannelData tells whether a packet looks like ChannelData: its first byte is 64 to 79 (RFC 8656 §12).
-func IsChannelData(pkt []byte) bool { return len(pkt) >= channelHeader && pkt[0] >= 0x40 && pkt[0] <= 0x4f }
+func IsChannelData(pkt []byte) bool {
+	return len(pkt) >= channelHeader && pkt[0] >= 0x40 && pkt[0] <= 0x4f
+}
 
 // messageType reads the type of a message that walk has passed.
 func messageType(pkt []byte) (t stun.MessageType) {
@@ -149,7 +151,8 @@ func (r *attributes) take(t stun.AttrType, v []byte, id [stun.TransactionIDSize]
 		if !r.peer.IsValid() {
 			r.peer = peer
 		}
-		if r.peers != nil && len(r.peers) < maxPeersPerRequest {
+		if r.peers != nil {
+			r.malformed = r.malformed || len(r.peers) == maxPeersPerRequest
 			r.peers = append(r.peers, peer)
 		}
 	case stun.AttrXORRelayedAddress:

@@ -91,9 +91,11 @@ type inboundStream struct {
 	track    *TrackRemote
 	receiver *RTPReceiver
 	nack     *rtpflow.NACKGenerator
-	mid      string
-	pt       uint8
-	reported bool
+	// keyFrames asks for one when packets are lost for good.
+	keyFrames rtpflow.KeyFrameRequester
+	mid       string
+	pt        uint8
+	reported  bool
 }
 
 // outboundStream is one stream that we send. Its identity is immutable; the rest is guarded by transport.mu.
@@ -447,6 +449,7 @@ func (r *rtpPipe) stream(now time.Time, h *rtpflow.Header, route rtpflow.Route, 
 		}
 		if flow.nack[h.PayloadType&127] {
 			s.nack = rtpflow.NewNACKGenerator(rtpflow.NACKConfig{})
+			s.nack.SetRTT(r.answerTime())
 		}
 		r.inbound[h.SSRC] = s
 		r.incoming = append(r.incoming, s)
@@ -567,11 +570,20 @@ func (r *rtpPipe) advance(now time.Time) {
 		return
 	}
 	r.reports.Advance(now)
+	answer := r.answerTime()
 	for _, s := range r.incoming {
 		if s.nack != nil {
+			s.nack.SetRTT(answer)
+			s.keyFrames.SetRTT(answer)
 			s.nack.Advance(now)
 		}
 	}
+}
+
+// answerTime is how long an answer to a NACK takes: the round trip, and a quarter more before it is asked again.
+func (r *rtpPipe) answerTime() time.Duration {
+	rtt := r.c.ice.RTT()
+	return rtt + rtt/4
 }
 
 func (r *rtpPipe) deadline() (d time.Time) {
@@ -582,6 +594,7 @@ func (r *rtpPipe) deadline() (d time.Time) {
 	for _, s := range r.incoming {
 		if s.nack != nil {
 			d = earliest(d, s.nack.Deadline())
+			d = earliest(d, s.keyFrames.Deadline(time.Time{}))
 		}
 	}
 	return d
@@ -606,6 +619,9 @@ func (r *rtpPipe) pump(now time.Time) (moved bool) {
 			r.rtcpOut = append(r.rtcpOut, slices.Clone(pkt))
 		}
 		if s.nack.TakeLost() {
+			s.keyFrames.Request()
+		}
+		if _, ok := s.keyFrames.Take(now); ok {
 			s.stats.CountPLI()
 			r.rtcpOut = append(r.rtcpOut, rtpflow.AppendPLI(nil, r.reporter, ssrc))
 		}

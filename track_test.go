@@ -205,8 +205,11 @@ func TestLostPacketsAreSentAgain(t *testing.T) {
 				t.Errorf("packet %d has payload type %d and SSRC %d", got.SequenceNumber, got.PayloadType, got.SSRC)
 			}
 		}
-		if len(seen) < 498 {
-			t.Errorf("%d of 500 packets", len(seen))
+		// What is lost at the very end leaves no gap that would show it.
+		for i := range uint16(480) {
+			if !seen[i] {
+				t.Errorf("packet %d is missing", i)
+			}
 		}
 		for _, s := range p.a.GetStats() {
 			if out, ok := s.(*OutboundRTPStreamStats); ok && (out.RetransmittedPacketsSent < 20 || out.NACKCount == 0) {

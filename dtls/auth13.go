@@ -61,13 +61,10 @@ func (c *Conn) verify13(m message, context string) error {
 
 // sendCertificate13 sends Certificate and, unless it is empty, CertificateVerify.
 func (c *Conn) sendCertificate13(requestContext []byte, context string) error {
-	chain := c.cfg.Certificate.Chain
-	var s *scheme
-	if len(chain) > 0 {
-		var err error
-		if s, err = c.ownScheme(VersionDTLS13); err != nil {
-			return err
-		}
+	var chain [][]byte
+	s := c.hs.scheme
+	if s != nil {
+		chain = c.cert.Chain
 	}
 	body, err := marshalCertificate(VersionDTLS13, requestContext, chain)
 	if err := c.queue(typeCertificate, body, err); err != nil || s == nil {

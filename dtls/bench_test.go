@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"fmt"
+	"runtime"
 	"testing"
 )
 
@@ -181,5 +182,31 @@ func TestRecordsAllocateNothing(t *testing.T) {
 				t.Errorf("%v %v: %v allocations", v, id, allocs)
 			}
 		}
+	}
+}
+
+// BenchmarkIdle tells what a connection holds on to once it stands.
+func BenchmarkIdle(b *testing.B) {
+	for _, v := range []Version{VersionDTLS12, VersionDTLS13} {
+		b.Run(v.String(), func(b *testing.B) {
+			const pairs = 200
+			for b.Loop() {
+				keep := make([]*Conn, 0, 2*pairs)
+				client, server := testConfig(b, RoleClient, 1), testConfig(b, RoleServer, 1)
+				client.MaxVersion = v
+				client.Rand, server.Rand = rand.Reader, rand.Reader
+				var before, after runtime.MemStats
+				runtime.GC()
+				runtime.ReadMemStats(&before)
+				for range pairs {
+					x, y := shake(b, client, server)
+					keep = append(keep, x, y)
+				}
+				runtime.GC()
+				runtime.ReadMemStats(&after)
+				b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/(2*pairs), "B/conn")
+				runtime.KeepAlive(keep)
+			}
+		})
 	}
 }

@@ -126,7 +126,7 @@ func (c *Conn) client12RequestOrDone(now time.Time, m message) error {
 	if err != nil {
 		return err
 	}
-	c.hs.request, c.hs.peerSchemes = req, req.schemes
+	c.hs.request = req
 	c.hs.transcript.add(m.raw)
 	c.hs.step = stepClient12Done
 	return nil
@@ -144,9 +144,8 @@ func (c *Conn) client12Done(now time.Time, m message) error {
 	if err != nil {
 		return &AlertError{Alert: AlertIllegalParameter, Err: err}
 	}
-	var signing *scheme
-	if c.hs.request != nil && c.cfg.Certificate.PrivateKey != nil {
-		if signing, err = c.ownScheme(VersionDTLS12); err != nil {
+	if c.hs.request != nil {
+		if c.hs.scheme, err = c.clientCertificate(VersionDTLS12); err != nil {
 			return err
 		}
 	}
@@ -155,7 +154,7 @@ func (c *Conn) client12Done(now time.Time, m message) error {
 	if err := c.client12Exchange(shared); err != nil {
 		return err
 	}
-	if err := c.client12Verify(signing); err != nil {
+	if err := c.client12Verify(c.hs.scheme); err != nil {
 		return err
 	}
 	client, server, err := c.sched12.protections()
@@ -176,7 +175,11 @@ func (c *Conn) client12Done(now time.Time, m message) error {
 // client12Exchange sends Certificate and ClientKeyExchange, after which the master secret is known (RFC 7627 §4).
 func (c *Conn) client12Exchange(shared []byte) error {
 	if c.hs.request != nil {
-		body, err := marshalCertificate(VersionDTLS12, nil, c.cfg.Certificate.Chain)
+		var chain [][]byte
+		if c.hs.scheme != nil {
+			chain = c.cert.Chain
+		}
+		body, err := marshalCertificate(VersionDTLS12, nil, chain)
 		if err := c.queue(typeCertificate, body, err); err != nil {
 			return err
 		}

@@ -113,7 +113,7 @@ func (c *Conn) client13RequestOrCertificate(now time.Time, m message) error {
 	if len(req.context) > 0 {
 		return fatal(AlertIllegalParameter, "CertificateRequest with a context in the handshake")
 	}
-	c.hs.request, c.hs.peerSchemes = req, req.schemes
+	c.hs.request = req
 	c.hs.transcript.add(m.raw)
 	c.hs.step = stepClient13Certificate
 	return nil
@@ -167,6 +167,9 @@ func (c *Conn) client13Finished(now time.Time, m message) error {
 	transcript := hs.transcript.sum()
 	c.beginFlight()
 	if hs.request != nil {
+		if hs.scheme, err = c.clientCertificate(VersionDTLS13); err != nil {
+			return err
+		}
 		if err := c.sendCertificate13(hs.request.context, contextClient); err != nil {
 			return err
 		}

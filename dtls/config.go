@@ -31,6 +31,8 @@ const (
 type Certificate struct {
 	Chain      [][]byte
 	PrivateKey crypto.Signer
+	// SignatureSchemes limits what the key signs with, in the order of preference. Nil: those of the configuration.
+	SignatureSchemes []SignatureScheme
 }
 
 // Config is copied by New and never changed afterwards. Role and Rand have no default; the zero value of all others works.
@@ -40,6 +42,9 @@ type Config struct {
 	// Certificate is shown to the peer. A server needs one; a client without one sends an empty list, which Parley's
 	// servers refuse.
 	Certificate Certificate
+	// Alternatives are tried in their order where Certificate does not suit the peer: its signature schemes, its cipher
+	// suites, its curves. ConnectionState.LocalCertificates tells which was taken.
+	Alternatives []Certificate
 	// VerifyPeer judges the peer's chain (DER, leaf first; valid during the call). Only the possession of the leaf's key
 	// is checked by the engine. The handshake fails with the error that it returns. Nil: every certificate is refused.
 	VerifyPeer func(chain [][]byte) error
@@ -57,8 +62,6 @@ type Config struct {
 	KeyShares []Group
 	// SignatureSchemes that are signed with and accepted, in the order of preference. Nil: all, with a P-256 ECDSA key first.
 	SignatureSchemes []SignatureScheme
-	// SigningSchemes replaces SignatureSchemes for what this side signs. Nil: the same.
-	SigningSchemes []SignatureScheme
 	// SRTPProfiles in the order of preference. Nil: use_srtp is neither offered nor answered.
 	SRTPProfiles []SRTPProfile
 	// Protocols are ALPN identifiers in the order of preference (RFC 7301; RFC 8833 for WebRTC). Nil: ALPN is not spoken.
@@ -104,9 +107,6 @@ func (cfg *Config) setDefaults() {
 	if cfg.SignatureSchemes == nil {
 		cfg.SignatureSchemes = defaultSchemes()
 	}
-	if cfg.SigningSchemes == nil {
-		cfg.SigningSchemes = cfg.SignatureSchemes
-	}
 	if cfg.Encapsulate == nil {
 		cfg.Encapsulate = encapsulate768
 	}
@@ -133,8 +133,6 @@ func (cfg *Config) validate() error {
 		return errors.New("dtls: config: negative timeout")
 	case cfg.Role == RoleServer && cfg.Certificate.PrivateKey == nil:
 		return errors.New("dtls: config: a server needs a certificate")
-	case (cfg.Certificate.PrivateKey == nil) != (len(cfg.Certificate.Chain) == 0):
-		return errors.New("dtls: config: a certificate is a chain and a key")
 	}
 	// A newer version has a smaller number.
 	for _, v := range []Version{cfg.MinVersion, cfg.MaxVersion} {
@@ -172,13 +170,46 @@ func (cfg *Config) validateKeys() error {
 			return fmt.Errorf("dtls: config: unknown %v", g)
 		}
 	}
-	if cfg.Certificate.PrivateKey == nil {
+	for i := range cfg.Alternatives {
+		if err := cfg.Alternatives[i].validate(); err != nil {
+			return err
+		}
+	}
+	if cfg.Certificate.PrivateKey == nil && len(cfg.Certificate.Chain) == 0 {
 		return nil
 	}
-	if len(schemesOf(cfg.Certificate.PrivateKey.Public())) == 0 {
-		return fmt.Errorf("dtls: config: no signature scheme for a key of type %T", cfg.Certificate.PrivateKey.Public())
+	return cfg.Certificate.validate()
+}
+
+func (c *Certificate) validate() error {
+	if c.PrivateKey == nil || len(c.Chain) == 0 {
+		return errors.New("dtls: config: a certificate is a chain and a key")
+	}
+	if len(schemesOf(c.PrivateKey.Public())) == 0 {
+		return fmt.Errorf("dtls: config: no signature scheme for a key of type %T", c.PrivateKey.Public())
 	}
 	return nil
+}
+
+// certificates are ours in the order of preference.
+func (cfg *Config) certificates() []*Certificate {
+	var out []*Certificate
+	if cfg.Certificate.PrivateKey != nil {
+		out = append(out, &cfg.Certificate)
+	}
+	for i := range cfg.Alternatives {
+		out = append(out, &cfg.Alternatives[i])
+	}
+	return out
+}
+
+// signing chooses how a certificate's key signs for a peer that accepts some schemes; nil: not at all.
+func (cfg *Config) signing(cert *Certificate, peers []SignatureScheme, v Version) *scheme {
+	own := cert.SignatureSchemes
+	if own == nil {
+		own = cfg.SignatureSchemes
+	}
+	return pickScheme(own, peers, cert.PrivateKey.Public(), v)
 }
 
 func (cfg *Config) allows(v Version) bool { return v <= cfg.MinVersion && v >= cfg.MaxVersion }

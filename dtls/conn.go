@@ -54,6 +54,7 @@ type Conn struct {
 	protocol string
 	retried  bool
 	chain    [][]byte
+	cert     *Certificate // ours
 	sched12  *schedule12
 	sched13  *schedule13
 }
@@ -73,6 +74,8 @@ type ConnectionState struct {
 	Protocol string
 	// HelloRetried: the server asked for a second ClientHello (HelloRetryRequest, HelloVerifyRequest).
 	HelloRetried bool
+	// LocalCertificates is the chain that was shown to the peer; nil: none.
+	LocalCertificates [][]byte
 	// PeerCertificates are DER, leaf first. They belong to the connection and must not be modified.
 	PeerCertificates [][]byte
 }
@@ -159,6 +162,9 @@ func (c *Conn) ConnectionState() ConnectionState {
 	}
 	if c.suite != nil {
 		s.CipherSuite = c.suite.id
+	}
+	if c.cert != nil {
+		s.LocalCertificates = c.cert.Chain
 	}
 	return s
 }

@@ -2,6 +2,7 @@ package dtls
 
 import (
 	"crypto/ecdh"
+	"crypto/elliptic"
 	"crypto/mlkem"
 	"errors"
 	"fmt"
@@ -30,6 +31,22 @@ func groupByID(id Group) *group {
 		}
 	}
 	return nil
+}
+
+// groupP521 is known for certificates alone.
+const groupP521 Group = 25
+
+// groupOf is a curve's number; 0: unknown.
+func groupOf(c elliptic.Curve) Group {
+	switch c {
+	case elliptic.P256():
+		return GroupP256
+	case elliptic.P384():
+		return GroupP384
+	case elliptic.P521():
+		return groupP521
+	}
+	return 0
 }
 
 var errKeyShare = errors.New("dtls: bad key share")

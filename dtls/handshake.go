@@ -119,12 +119,12 @@ type handshake struct {
 	answers                    [][]byte   // the messages that answered it
 	current                    int        // and the one that was taken
 
-	peerSchemes []SignatureScheme // what the peer can verify
-	request     *certificateRequest
-	chain       [][]byte
-	peerKey     crypto.PublicKey
-	ecdh        *keyShare // DTLS 1.2: ours
-	peerPublic  []byte    // DTLS 1.2: the server's
+	scheme     *scheme // what we sign with
+	request    *certificateRequest
+	chain      [][]byte
+	peerKey    crypto.PublicKey
+	ecdh       *keyShare // DTLS 1.2: ours
+	peerPublic []byte    // DTLS 1.2: the server's
 
 	retried     bool   // DTLS 1.3: HelloRetryRequest was sent or answered
 	retrySuite  *suite // and what it named
@@ -222,20 +222,29 @@ func (c *Conn) setVersion(v Version, s *suite) {
 
 // sign signs with our certificate's key.
 func (c *Conn) sign(s *scheme, content []byte) ([]byte, error) {
-	sig, err := s.sign(c.cfg.Certificate.PrivateKey, c.cfg.Rand, content)
+	sig, err := s.sign(c.cert.PrivateKey, c.cfg.Rand, content)
 	if err != nil {
 		return nil, &AlertError{Alert: AlertInternalError, Err: err}
 	}
 	return sig, nil
 }
 
-// ownScheme chooses how to sign at a version.
-func (c *Conn) ownScheme(v Version) (*scheme, error) {
-	s := pickScheme(c.cfg.SigningSchemes, c.hs.peerSchemes, c.cfg.Certificate.PrivateKey.Public(), v)
-	if s == nil {
-		return nil, fatal(AlertHandshakeFailure, "no signature scheme in common")
+// clientCertificate chooses what a client answers to a CertificateRequest; no certificate at all is an answer, too.
+func (c *Conn) clientCertificate(v Version) (*scheme, error) {
+	own := c.cfg.certificates()
+	for _, cert := range own {
+		if v == VersionDTLS12 && !c.hs.request.takes(cert.PrivateKey.Public()) {
+			continue
+		}
+		if s := c.cfg.signing(cert, c.hs.request.schemes, v); s != nil {
+			c.cert = cert
+			return s, nil
+		}
 	}
-	return s, nil
+	if len(own) == 0 {
+		return nil, nil
+	}
+	return nil, fatal(AlertHandshakeFailure, "no certificate suits the server")
 }
 
 // checkSignature verifies what the peer signed.

@@ -1,6 +1,12 @@
 package dtls
 
-import "golang.org/x/crypto/cryptobyte"
+import (
+	"bytes"
+	"crypto"
+	"crypto/rsa"
+
+	"golang.org/x/crypto/cryptobyte"
+)
 
 // marshalCertificate writes a chain. In DTLS 1.3 the list has a context in front, and each entry has extensions (RFC 8446 §4.4.2).
 func marshalCertificate(v Version, context []byte, chain [][]byte) ([]byte, error) {
@@ -47,10 +53,24 @@ func parseCertificate(v Version, s cryptobyte.String) (context []byte, chain [][
 	return ctx, chain, nil
 }
 
-// clientCertificateTypes: rsa_sign and ecdsa_sign (RFC 8422 §5.5).
-var clientCertificateTypes = []byte{1, 64}
+// The client certificate types: rsa_sign, and ecdsa_sign for Ed25519, too (RFC 8422 §5.5).
+const (
+	rsaSign   = 1
+	ecdsaSign = 64
+)
+
+var clientCertificateTypes = []byte{rsaSign, ecdsaSign}
+
+// takes says whether a DTLS 1.2 server would take a certificate with such a key.
+func (m *certificateRequest) takes(pub crypto.PublicKey) bool {
+	if _, ok := pub.(*rsa.PublicKey); ok {
+		return bytes.IndexByte(m.types, rsaSign) >= 0
+	}
+	return bytes.IndexByte(m.types, ecdsaSign) >= 0
+}
 
 type certificateRequest struct {
+	types   []byte // DTLS 1.2
 	context []byte
 	schemes []SignatureScheme
 }
@@ -80,6 +100,7 @@ func parseCertificateRequest(v Version, s cryptobyte.String) (*certificateReques
 		!s.ReadUint16LengthPrefixed(&names) || !s.Empty() {
 		return nil, errDecode
 	}
+	m.types = types
 	for !names.Empty() {
 		var dn cryptobyte.String
 		if !names.ReadUint16LengthPrefixed(&dn) {

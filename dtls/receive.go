@@ -303,14 +303,21 @@ func (c *Conn) takeOldFragment(now time.Time, r *readEpoch, h fragmentHeader, bo
 		return c.takeHelloAgain(now, h, body)
 	case c.hs != nil && c.cfg.Role == RoleClient && h.seq == 0 && !c.authenticated && r.prot == nil:
 		return c.takeAnswerAgain(now, h, body)
-	case c.version == VersionDTLS12 && c.state == StateConnected && c.flight.final:
-		// The peer's last flight comes again, so ours was lost (RFC 6347 §4.2.4). Only its authenticated part counts.
-		if r.prot != nil && h.typ == typeFinished && h.offset == 0 && !c.flight.unsent() {
-			c.stats.Retransmissions++
-			c.flight.rewind()
-		}
-	case c.version == VersionDTLS12 && c.state == StateConnected && r.prot != nil && h.typ != typeFinished:
+	case c.version == VersionDTLS12 && c.state == StateConnected && r.prot != nil:
+		return c.takeOldFragment12(h)
+	}
+	return nil
+}
+
+// takeOldFragment12 knows a retransmission of the peer's last flight, which says that ours was lost (RFC 6347 §4.2.4), from an
+// attempt at a new handshake. Only the protected part of that flight counts.
+func (c *Conn) takeOldFragment12(h fragmentHeader) error {
+	if h.typ != typeFinished {
 		return fatal(AlertUnexpectedMessage, "renegotiation (message type %d)", h.typ)
+	}
+	if c.flight.final && h.offset == 0 && !c.flight.unsent() {
+		c.stats.Retransmissions++
+		c.flight.rewind()
 	}
 	return nil
 }

@@ -28,7 +28,8 @@ func (c *Conn) server12Flight(now time.Time, m message, ch *clientHello, p param
 		return &AlertError{Alert: AlertInternalError, Err: err}
 	}
 	hs.clientRandom, hs.serverRandom = ch.random, sh.random
-	hs.peerSchemes, hs.ecdh, hs.helloRaw = ch.schemes, ks, m.raw
+	hs.scheme, hs.ecdh, hs.helloRaw = p.scheme, ks, m.raw
+	c.cert = p.cert
 	hs.transcript.begin(VersionDTLS12, p.suite.hash)
 	hs.transcript.add(m.raw)
 	c.setVersion(VersionDTLS12, p.suite)
@@ -52,7 +53,7 @@ func (c *Conn) server12Messages(sh *serverHello) error {
 	if err := c.queue(typeServerHello, body, err); err != nil {
 		return err
 	}
-	body, err = marshalCertificate(VersionDTLS12, nil, c.cfg.Certificate.Chain)
+	body, err = marshalCertificate(VersionDTLS12, nil, c.cert.Chain)
 	if err := c.queue(typeCertificate, body, err); err != nil {
 		return err
 	}
@@ -75,10 +76,7 @@ func (c *Conn) server12KeyShare() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := c.ownScheme(VersionDTLS12)
-	if err != nil {
-		return nil, err
-	}
+	s := c.hs.scheme
 	sig, err := c.sign(s, c.hs.signed12(params))
 	if err != nil {
 		return nil, err

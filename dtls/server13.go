@@ -119,7 +119,8 @@ func (c *Conn) server13Flight(now time.Time, m message, ch *clientHello, p param
 		return &AlertError{Alert: AlertIllegalParameter, Err: err}
 	}
 	sh.share = shareEntry{p.group.id, public}
-	hs.clientRandom, hs.serverRandom, hs.peerSchemes, hs.helloRaw = ch.random, sh.random, ch.schemes, m.raw
+	hs.clientRandom, hs.serverRandom, hs.scheme, hs.helloRaw = ch.random, sh.random, p.scheme, m.raw
+	c.cert = p.cert
 	if !hs.retried {
 		hs.transcript.begin(VersionDTLS13, p.suite.hash)
 	}

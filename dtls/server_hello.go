@@ -2,6 +2,7 @@ package dtls
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"crypto/hmac"
 	"crypto/sha256"
 	"slices"
@@ -16,6 +17,8 @@ type parameters struct {
 	version  Version
 	suite    *suite
 	group    *group
+	cert     *Certificate
+	scheme   *scheme
 	profile  SRTPProfile
 	protocol string
 }
@@ -243,21 +246,34 @@ func (c *Conn) chooseSuite(ch *clientHello, p *parameters) error {
 	if p.group == nil {
 		return fatal(AlertHandshakeFailure, "no group in common")
 	}
-	pub := c.cfg.Certificate.PrivateKey.Public()
-	for _, id := range c.cfg.CipherSuites {
-		s := suiteByID(id)
-		fits := s.version == p.version && (s.auth == authAny || s.suits(pub))
-		if p.suite == nil && fits && slices.Contains(ch.suites, id) {
-			p.suite = s
+	for _, cert := range c.cfg.certificates() {
+		if c.chooseFor(cert, ch, offered, p) {
+			return nil
 		}
 	}
-	if p.suite == nil {
-		return fatal(AlertHandshakeFailure, "no cipher suite in common")
+	return fatal(AlertHandshakeFailure, "no cipher suite or no signature scheme in common")
+}
+
+// chooseFor chooses the suite and the signature that go with a certificate, if the client knows any.
+func (c *Conn) chooseFor(cert *Certificate, ch *clientHello, groups []Group, p *parameters) bool {
+	pub := cert.PrivateKey.Public()
+	// In DTLS 1.2 the groups are also the curves that the client can verify with (RFC 8422 §5.1.1).
+	if k, ok := pub.(*ecdsa.PublicKey); ok && p.version == VersionDTLS12 && !slices.Contains(groups, groupOf(k.Curve)) {
+		return false
 	}
-	if pickScheme(c.cfg.SigningSchemes, ch.schemes, pub, p.version) == nil {
-		return fatal(AlertHandshakeFailure, "no signature scheme in common")
+	s := c.cfg.signing(cert, ch.schemes, p.version)
+	if s == nil {
+		return false
 	}
-	return nil
+	for _, id := range c.cfg.CipherSuites {
+		suite := suiteByID(id)
+		fits := suite.version == p.version && (suite.auth == authAny || suite.suits(pub))
+		if fits && slices.Contains(ch.suites, id) {
+			p.suite, p.scheme, p.cert = suite, s, cert
+			return true
+		}
+	}
+	return false
 }
 
 // mac authenticates a cookie. A connection talks to one address, so the secret of the connection stands for it.

@@ -31,10 +31,7 @@ type flags struct {
 	noTLS12 bool
 	noTLS13 bool
 
-	certFile, keyFile  string
-	credentials        int
-	defaultCredential  bool
-	selectedCredential string
+	credentials []credential // the first is the default one, which comes last
 
 	verifyPeer, requireCertificate, verifyFail, customVerify bool
 
@@ -89,6 +86,7 @@ var switches = map[string]func(*flags){
 	"-no-ticket":                            ignore, // there never is one
 	"-async":                                ignore, // the engine never blocks
 	"-implicit-handshake":                   ignore,
+	"-renegotiate-freely":                   ignore, // it is refused
 	"-use-early-callback":                   ignore,
 	"-use-old-client-cert-callback":         ignore,
 	"-expect-no-session-id":                 ignore,
@@ -99,7 +97,7 @@ var switches = map[string]func(*flags){
 	"-verify-fail":                          func(f *flags) { f.verifyFail = true },
 	"-use-custom-verify-callback":           func(f *flags) { f.customVerify = true },
 	"-expect-verify-result":                 ignore, // the runner sees the outcome
-	"-new-x509-credential":                  func(f *flags) { f.credentials++ },
+	"-new-x509-credential":                  func(f *flags) { f.current(); f.credentials = append(f.credentials, credential{}) },
 	"-use-export-context":                   func(f *flags) { f.useContext = true },
 	"-shim-writes-first":                    func(f *flags) { f.writesFirst = true },
 	"-shim-shuts-down":                      func(f *flags) { f.shutsDown = true },
@@ -117,10 +115,10 @@ var values = map[string]func(*flags, string) error{
 	"-port":                        func(f *flags, v string) error { f.port = v; return nil },
 	"-shim-id":                     func(f *flags, v string) (err error) { f.shimID, err = strconv.ParseUint(v, 10, 64); return err },
 	"-trust-cert":                  func(*flags, string) error { return nil }, // certificates are the caller's business
-	"-cert-file":                   (*flags).setCertFile,
-	"-key-file":                    func(f *flags, v string) error { f.keyFile = v; return nil },
-	"-expect-selected-credential":  func(f *flags, v string) error { f.selectedCredential = v; return nil },
-	"-signing-prefs":               func(f *flags, v string) error { return appendNumber(&f.config.SigningSchemes, v) },
+	"-cert-file":                   func(f *flags, v string) error { f.current().certFile = v; return nil },
+	"-key-file":                    func(f *flags, v string) error { f.current().keyFile = v; return nil },
+	"-expect-selected-credential":  func(*flags, string) error { return nil }, // the runner sees the certificate
+	"-signing-prefs":               func(f *flags, v string) error { return appendNumber(&f.current().prefs, v) },
 	"-verify-prefs":                func(f *flags, v string) error { return appendNumber(&f.config.SignatureSchemes, v) },
 	"-curves":                      func(f *flags, v string) error { return appendNumber(&f.config.Groups, v) },
 	"-mtu":                         func(f *flags, v string) (err error) { f.config.MTU, err = strconv.Atoi(v); return err },
@@ -161,10 +159,18 @@ func appendNumber[T ~uint16](list *[]T, v string) error {
 	return err
 }
 
-func (f *flags) setCertFile(name string) error {
-	f.certFile = name
-	f.defaultCredential = f.defaultCredential || f.credentials == 0
-	return nil
+// credential is a certificate of the shim.
+type credential struct {
+	certFile, keyFile string
+	prefs             []dtls.SignatureScheme
+}
+
+// current is the credential that flags speak of.
+func (f *flags) current() *credential {
+	if len(f.credentials) == 0 {
+		f.credentials = []credential{{}}
+	}
+	return &f.credentials[len(f.credentials)-1]
 }
 
 func (f *flags) setTimeout(v string) error {
@@ -243,8 +249,7 @@ func (f *flags) setProtocols(v string) error {
 
 // finish turns what was said into a configuration.
 func (f *flags) finish() error {
-	// A connection has one certificate; to choose between several is BoringSSL's.
-	if !f.dtls || f.credentials > 1 || f.credentials == 1 && f.defaultCredential {
+	if !f.dtls {
 		return errUnimplemented
 	}
 	if f.noTLS13 {
@@ -270,7 +275,7 @@ func (f *flags) finish() error {
 	// The runner judges every reaction, to plaintext as well.
 	f.config.Grace = -1
 	f.config.VerifyPeer = f.verify
-	return f.loadCertificate()
+	return f.loadCertificates()
 }
 
 var errRefused = errors.New("CERTIFICATE_VERIFY_FAILED")
@@ -287,35 +292,52 @@ func (f *flags) verify([][]byte) error {
 	return &dtls.AlertError{Alert: alert, Err: errRefused}
 }
 
-func (f *flags) loadCertificate() error {
-	if f.certFile == "" && f.keyFile == "" {
+// loadCertificates orders them as BoringSSL does: those of their own first, the default one last.
+func (f *flags) loadCertificates() error {
+	f.current()
+	var list []dtls.Certificate
+	for _, c := range append(f.credentials[1:len(f.credentials):len(f.credentials)], f.credentials[0]) {
+		if c.certFile == "" && c.keyFile == "" {
+			continue
+		}
+		cert, err := c.load()
+		if err != nil {
+			return err
+		}
+		list = append(list, cert)
+	}
+	if len(list) == 0 {
 		if f.server {
 			return errUnimplemented
 		}
 		return nil
 	}
-	text, err := os.ReadFile(f.certFile)
+	f.config.Certificate, f.config.Alternatives = list[0], list[1:]
+	return nil
+}
+
+func (c *credential) load() (cert dtls.Certificate, err error) {
+	cert.SignatureSchemes = c.prefs
+	text, err := os.ReadFile(c.certFile)
 	if err != nil {
-		return err
+		return cert, err
 	}
-	c := &f.config.Certificate
 	for {
 		var block *pem.Block
 		if block, text = pem.Decode(text); block == nil {
 			break
 		}
-		c.Chain = append(c.Chain, block.Bytes)
+		cert.Chain = append(cert.Chain, block.Bytes)
 	}
-	text, err = os.ReadFile(f.keyFile)
-	if err != nil {
-		return err
+	if text, err = os.ReadFile(c.keyFile); err != nil {
+		return cert, err
 	}
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return errors.New("no key")
+		return cert, errors.New("no key")
 	}
-	c.PrivateKey, err = parseKey(block.Bytes)
-	return err
+	cert.PrivateKey, err = parseKey(block.Bytes)
+	return cert, err
 }
 
 func parseKey(der []byte) (crypto.Signer, error) {

@@ -65,7 +65,7 @@ func (c *ICECandidate) ToJSON() ICECandidateInit {
 // MarshalJSON writes the browser's form.
 func (c *ICECandidate) MarshalJSON() ([]byte, error) { return json.Marshal(c.ToJSON()) }
 
-// checkSize refuses text that no signaling would carry, before anything parses it.
+// check refuses a type that there is none of. Its error is a TypeError.
 func (d SessionDescription) check() error {
 	switch d.Type {
 	case SDPTypeOffer, SDPTypePranswer, SDPTypeAnswer, SDPTypeRollback:

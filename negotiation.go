@@ -90,7 +90,7 @@ func (pc *PeerConnection) localParams() jsep.LocalParams {
 // SetLocalDescription applies a description that CreateOffer or CreateAnswer has made, or rolls back. Gathering begins
 // with it. The zero SessionDescription, or one without SDP, stands for the description that fits the signaling state:
 // it is made on the spot (setLocalDescription without argument). Errors: InvalidStateError, InvalidModificationError (the
-// description was changed). [setLocalDescription]
+// description was changed), TypeError (no such type). [setLocalDescription]
 //
 // [setLocalDescription]: https://www.w3.org/TR/webrtc/#dom-peerconnection-setlocaldescription
 func (pc *PeerConnection) SetLocalDescription(d SessionDescription) error {
@@ -101,23 +101,21 @@ func (pc *PeerConnection) SetLocalDescription(d SessionDescription) error {
 
 // SetRemoteDescription applies what the peer has sent. An offer that meets one of our own rolls ours back first, which
 // is what perfect negotiation needs. Tracks are announced by it, OnTrack is called before the first packet has come.
-// Errors: InvalidStateError, InvalidAccessError, RTCError with sdp-syntax-error. [setRemoteDescription]
+// Errors: InvalidStateError, InvalidAccessError, TypeError (no such type), RTCError with sdp-syntax-error.
+// [setRemoteDescription]
 //
 // [setRemoteDescription]: https://www.w3.org/TR/webrtc/#dom-peerconnection-setremotedescription
 func (pc *PeerConnection) SetRemoteDescription(d SessionDescription) error {
-	if err := d.check(); err != nil {
-		return err
-	}
 	return pc.setDescription(d, pc.jsep.SetRemote, false)
 }
 
 func (pc *PeerConnection) setDescription(d SessionDescription, set func(jsep.Description) (*jsep.Effects, error), local bool) error {
-	var j jsep.Description
+	j := jsep.Description{SDP: d.SDP} // without a type, a local one is of the type that fits
 	if d.Type != 0 || !local {
 		if err := d.check(); err != nil {
 			return err
 		}
-		j = jsep.Description{Type: jsep.Type(d.Type.String()), SDP: d.SDP}
+		j.Type = jsep.Type(d.Type.String())
 	}
 	return pc.chain(func() error {
 		pc.mu.Lock()

@@ -44,10 +44,11 @@ func (p Parameters) validate() error {
 
 const iceChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
+// isICEChars is the ice-char of RFC 8839 §5.1, and "-", "=", "#" and "_", which older servers send and browsers take.
 func isICEChars(s string) bool {
 	for i := range len(s) {
 		c := s[i]
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '+' && c != '/' {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.Contains("+/-=#_", s[i:i+1]) {
 			return false
 		}
 	}

@@ -228,14 +228,17 @@ func (s *Session) setAttribute(key, value string) (err error) {
 	return err
 }
 
-// iceToken checks an ice-ufrag or ice-pwd (RFC 8839 §5.4: 4 to 256, 22 to 256 ice-chars). Characters are taken as they
-// come: real peers use more than ice-chars.
+// iceToken checks an ice-ufrag or ice-pwd (RFC 8839 §5.4: 4 to 256, 22 to 256 ice-chars). "-", "=", "#" and "_" are
+// taken too: older servers send them, and browsers take them.
 func iceToken(v string, minimum int) (string, error) {
 	if len(v) < minimum || len(v) > 256 {
 		return "", fmt.Errorf("has %d characters, not %d to 256", len(v), minimum)
 	}
-	if strings.ContainsAny(v, " \t:") {
-		return "", fmt.Errorf("contains a space or a colon")
+	for i := range len(v) {
+		c := v[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.Contains("+/-=#_", v[i:i+1]) {
+			return "", fmt.Errorf("contains %q", v[i:i+1])
+		}
 	}
 	return v, nil
 }

@@ -220,3 +220,42 @@ func pionEcho(l *pionLink, interleaving, zero bool) error {
 	}
 	return nil
 }
+
+// TestPionWithoutHandshake exchanges INIT chunks ahead, as SDP does with a=sctp-init.
+func TestPionWithoutHandshake(t *testing.T) {
+	l := newPionLink(1, 0)
+	token, err := pion.GenerateOutOfBandToken(pion.WithEnableInterleaving(true), pion.WithEnableZeroChecksum(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := New(Config{Rand: seeded{newRand(7)}, EnableZeroChecksum: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		as, err := pion.ClientWithOptions(pion.WithNetConn(l), pion.WithSNAP(token, a.LocalInit()), pion.WithEnableInterleaving(true), pion.WithEnableZeroChecksum(true))
+		if err != nil {
+			done <- err
+			return
+		}
+		s, err := as.OpenStream(1, 51)
+		if err == nil {
+			_, err = s.Write([]byte("hello"))
+		}
+		done <- err
+		<-l.closed
+		_ = as.Close()
+	}()
+	if err := a.ConnectInit(time.Now(), token); err != nil {
+		t.Fatal(err)
+	}
+	l.drive(t, a, func(time.Time) bool {
+		m, ok := a.Receive(func(n int) []byte { return make([]byte, n) })
+		return ok && string(m.Data) == "hello"
+	})
+	_ = l.Close()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

@@ -56,6 +56,7 @@ func (a *Association) handleData(d *dataChunk) error {
 		a.recordTSN(d.tsn)
 		a.queueError(causeInvalidStream, []byte{byte(d.stream >> 8), byte(d.stream), 0, 0})
 		a.stats.Dropped.BadStream++
+		a.performPendingReset()
 		return nil
 	}
 	if !a.admit(d) {
@@ -74,6 +75,7 @@ func (a *Association) handleData(d *dataChunk) error {
 		a.abort(causeOutOfResource, ErrResources)
 		return ErrResources
 	}
+	a.performPendingReset() // what it waited for is filed by now
 	a.readable(before)
 	return nil
 }
@@ -86,14 +88,13 @@ func (a *Association) admit(d *dataChunk) bool {
 	return !a.resets.holdsBack(d.stream, d.tsn)
 }
 
-// recordTSN files a new TSN, and runs what waited for it.
+// recordTSN files a new TSN.
 func (a *Association) recordTSN(tsn uint32) {
 	if tsn != a.received.cum+1 || len(a.received.runs) > 0 {
 		// Section 6.7: a gap is reported at once, and so is its filling.
 		a.acks.immediate = true
 	}
 	a.received.record(tsn)
-	a.performPendingReset()
 }
 
 // readable posts EventReadable when the queue of messages was empty before.

@@ -28,10 +28,11 @@ type resets struct {
 	number   uint32 // of the next request, or of the one that is out
 	lastTSN  uint32
 	answers  uint32 // the peer's incoming reset request that this answers
+	renumber bool   // the peer said "in progress": the next try is a new request
 	tries    int
 	deadline tick
 
-	// The peer's: the number expected next, the last response, and a request that waits for data.
+	// The peer's: the number expected next, the last result, and a request that waits for data.
 	expected    uint32
 	lastResult  resetResult
 	answered    bool
@@ -39,6 +40,9 @@ type resets struct {
 	pendingTSN  uint32
 	pendingNext uint32
 	pendingIDs  []uint16
+	// unasked are the streams that were reset as soon as the data was there. A peer that had heard "in progress" before may
+	// ask for them again.
+	unasked []uint16
 }
 
 func (r *resets) start(localTSN uint32) { r.number = localTSN }
@@ -129,6 +133,11 @@ func (a *Association) advanceResets() {
 	}
 	if r.tries++; a.failed() {
 		return
+	}
+	if r.renumber {
+		// A receiver answers the same number with the same result for good (section 5.2.1).
+		r.renumber = false
+		r.number++
 	}
 	r.due = true
 }
@@ -222,10 +231,6 @@ func (a *Association) handleOutgoingReset(q *outgoingReset) {
 		// It answers our own request in passing; a peer that sends this has accepted it.
 		a.handleResetResponse(q.response, resetPerformed)
 	}
-	if r.pending && q.request == r.pendingNext {
-		a.respond(q.request, resetLater) // a repetition, still waiting for data
-		return
-	}
 	if !a.sequence(q.request) {
 		return
 	}
@@ -242,18 +247,32 @@ func (a *Association) handleOutgoingReset(q *outgoingReset) {
 		}
 		ids = append(ids, id)
 	}
+	r.pending = false // the peer gave it up, or asks again
 	if tsnLess(a.received.cum, q.lastTSN) {
 		if q.lastTSN-a.received.cum > maxAhead {
 			a.conclude(q.request, resetDenied)
 			return
 		}
 		r.pending, r.pendingTSN, r.pendingNext, r.pendingIDs = true, q.lastTSN, q.request, ids
-		a.respond(q.request, resetLater)
+		a.conclude(q.request, resetLater)
 		return
 	}
-	r.pending = false // a newer request takes the place of one that the peer gave up
-	a.performReset(ids)
+	if !a.resetAlready(ids) {
+		a.performReset(ids)
+	}
 	a.conclude(q.request, resetPerformed)
+}
+
+// resetAlready says whether the streams are those that were reset unasked, with nothing received on them since.
+func (a *Association) resetAlready(ids []uint16) bool {
+	done := len(ids) > 0 && slices.Equal(ids, a.resets.unasked)
+	a.resets.unasked = nil
+	for _, id := range ids {
+		if a.inbox.streams[id] != nil {
+			return false
+		}
+	}
+	return done
 }
 
 // performPendingReset performs the peer's request as soon as the data before it is here, and says so without being asked again.
@@ -264,8 +283,11 @@ func (a *Association) performPendingReset() {
 	}
 	r.pending = false
 	a.performReset(r.pendingIDs)
-	r.pendingIDs = nil
-	a.conclude(r.pendingNext, resetPerformed)
+	r.unasked, r.pendingIDs = r.pendingIDs, nil
+	if r.expected == r.pendingNext+1 {
+		r.lastResult = resetPerformed
+	}
+	a.respond(r.pendingNext, resetPerformed)
 }
 
 // performReset begins the streams anew; no streams: all of them (section 4.1).
@@ -315,12 +337,12 @@ func (a *Association) handleResetResponse(request uint32, result resetResult) {
 	switch result {
 	case resetLater, resetInProgress:
 		// The peer waits for data, or for another request of ours: the same request again after a while.
-		r.tries = 0
+		r.tries, r.renumber = 0, result == resetLater
 		r.due = false
 		r.deadline = a.now.after(max(a.rtt.base(a.path.RTT)/2, a.rtt.smoothed))
 		return
 	}
-	r.active, r.due, r.deadline = false, false, 0
+	r.active, r.due, r.renumber, r.deadline = false, false, false, 0
 	r.number++
 	var err error
 	if result != resetPerformed && result != resetNothingToDo {

@@ -64,8 +64,8 @@ func TestRFC6525Outgoing(t *testing.T) {
 			0   reset 1
 			0   > RESET 0 -1 1
 			100 < ANSWER 0 6
-			250 > RESET 0 -1 1
-			300 < ANSWER 0 1`)
+			250 > RESET 1 -1 1 # a new number: the old one would get the old answer
+			300 < ANSWER 1 1`)
 		wantResets(t, d, "[1 out true]")
 	})
 	t.Run("5.2.7 denied", func(t *testing.T) {
@@ -103,6 +103,24 @@ func TestRFC6525Incoming(t *testing.T) {
 			40  > SACK 2 *
 			40  receive 3`)
 		wantResets(t, d, "[1 in true]")
+	})
+	t.Run("5.2.2 a peer that asks again meanwhile, or afterwards, resets once", func(t *testing.T) {
+		d := runDrill(t, plain(), false, `
+			0   < RESET 0 0 1
+			0   > ANSWER 0 6
+			10  < RESET 0 0 1
+			10  > ANSWER 0 6
+			20  < RESET 1 0 1
+			20  > ANSWER 1 6
+			30  < DATA 0 BEI 1 0 10
+			30  > ANSWER 1 1 | SACK 0 *
+			40  < RESET 1 0 1
+			40  > ANSWER 1 1
+			50  < RESET 2 0 1
+			50  > ANSWER 2 1
+			60  < RESET 3 0 1
+			60  > ANSWER 3 1`)
+		wantResets(t, d, "[1 in true 1 in true]")
 	})
 	t.Run("5.2.1 a repetition gets the same answer, another number none of the kind", func(t *testing.T) {
 		d := runDrill(t, plain(), false, `

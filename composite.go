@@ -11,7 +11,6 @@ import (
 	"github.com/openparley/webrtc/ice"
 	"github.com/openparley/webrtc/sctp"
 	"github.com/openparley/webrtc/sctp/dcep"
-	"github.com/openparley/webrtc/srtp"
 )
 
 // A composite is one bundled transport as an engine: ICE below, DTLS over it, SRTP and SCTP over that. It follows the
@@ -26,7 +25,6 @@ type composite struct {
 
 	ice      *ice.Agent
 	dtls     *dtls.Conn // nil until the role is known
-	srtp     *srtp.Session
 	assoc    *sctp.Association
 	channels *dcep.Channels
 	rtp      rtpPipe
@@ -92,8 +90,6 @@ type transportCounters struct {
 	bytesSent, bytesReceived     uint64
 	// dropped counts datagrams that were no packet of ours, by what they looked like.
 	droppedUnverified, droppedUnknown, droppedDTLS, droppedSRTP, droppedSCTP uint64
-	// overflow counts packets that found the socket and our ring full.
-	overflow uint64
 }
 
 func newComposite(cfg compositeConfig, sink compositeSink) (*composite, error) {

@@ -83,7 +83,7 @@ func (e *SyntaxError) Is(target error) bool       { return isEmpty[*SyntaxError]
 func (e *TypeError) Is(target error) bool         { return isEmpty[*TypeError](target) }
 func (e *RangeError) Is(target error) bool        { return isEmpty[*RangeError](target) }
 func (e *RTCError) Is(target error) bool {
-	_, operation := target.(*OperationError) //nolint:errorlint // Is itself compares one link of the chain
+	_, operation := target.(*OperationError)
 	return operation && errors.Unwrap(target) == nil || isEmpty[*RTCError](target)
 }
 

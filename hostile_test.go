@@ -139,6 +139,7 @@ func (noNetwork) Interfaces() ([]netio.Interface, error) { return nil, nil }
 func (noNetwork) ListenUDP(netip.AddrPort) (netio.PacketConn, error) {
 	return nil, errors.New("there is no network")
 }
+
 func (noNetwork) Resolve(context.Context, string) ([]netip.Addr, error) {
 	return nil, errors.New("there is no network")
 }

@@ -53,14 +53,13 @@ func (l *lifetime) end() {
 	}
 }
 
-// spawn runs f in a goroutine that done waits for. It reports false, and does nothing, after end.
-func (l *lifetime) spawn(role string, f func()) bool {
+// spawn runs f in a goroutine that done waits for. It does nothing after end.
+func (l *lifetime) spawn(role string, f func()) {
 	if !l.enter() {
-		return false
+		return
 	}
 	go func() {
 		defer l.leave()
 		pprof.Do(context.Background(), pprof.Labels("webrtc", role), func(context.Context) { f() })
 	}()
-	return true
 }

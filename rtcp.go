@@ -17,8 +17,7 @@ import (
 // (closed), TypeError (it cannot be written).
 func (pc *PeerConnection) WriteRTCP(packets []rtcp.Packet) error {
 	t := pc.transport
-	now, ok := t.enter()
-	if !ok {
+	if _, ok := t.enter(); !ok {
 		return errClosed()
 	}
 	reporter := t.engine.rtp.reporter
@@ -33,7 +32,8 @@ func (pc *PeerConnection) WriteRTCP(packets []rtcp.Packet) error {
 	if len(raw) > maxPacketSize-srtpOverhead {
 		return typeError("an RTCP compound of %d bytes", len(raw))
 	}
-	if now, ok = t.enter(); !ok {
+	now, ok := t.enter()
+	if !ok {
 		return errClosed()
 	}
 	if t.engine.rtp.session != nil {

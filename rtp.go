@@ -344,18 +344,18 @@ func (r *rtpPipe) deliver(now time.Time, s *inboundStream, a rtpflow.Arrival, pk
 	s.track.ring.push(pkt)
 }
 
-// sendRTP protects and enqueues one packet of a stream. It reports false for one that cannot leave: before the keys, and
-// without a route.
-func (r *rtpPipe) sendRTP(now time.Time, s *outboundStream, f rtpflow.Fields, payload []byte) (n int, sent bool) {
+// sendRTP protects and enqueues one packet of a stream. It returns the packet's size, zero for one that cannot leave:
+// before the keys, and without a route.
+func (r *rtpPipe) sendRTP(now time.Time, s *outboundStream, f rtpflow.Fields, payload []byte) int {
 	route, ok := r.c.ice.Route()
 	if !ok || r.session == nil || !s.active || r.ended || r.c.out.full() {
 		r.dropped.unsent++
-		return 0, false
+		return 0
 	}
 	size := route.Headroom + rtpHeaderRoom + len(payload) + srtpOverhead
 	if size > maxPacketSize+rtpHeaderRoom {
 		r.dropped.unsent++
-		return 0, false
+		return 0
 	}
 	f.SSRC, s.pt = s.ssrc, f.PayloadType
 	s.place(now, &f)
@@ -363,19 +363,20 @@ func (r *rtpPipe) sendRTP(now time.Time, s *outboundStream, f rtpflow.Fields, pa
 	plain, err := rtpflow.AppendHeader(buf[route.Headroom:route.Headroom], f, s.exts[:s.extCount])
 	if err != nil {
 		r.dropped.unsent++
-		return 0, false
+		return 0
 	}
 	plain = append(plain, payload...)
 	h, err := rtpflow.ParseHeader(plain)
 	if err != nil {
 		r.dropped.malformed++
-		return 0, false
+		return 0
 	}
 	s.stats.Sent(now, &h)
 	if s.history != nil {
 		s.history.Store(now, f.SequenceNumber, plain)
 	}
-	return len(plain), r.protect(now, route, buf, plain)
+	r.protect(now, route, buf, plain)
+	return len(plain)
 }
 
 const (
@@ -386,15 +387,14 @@ const (
 )
 
 // protect encrypts an RTP packet in the outbox and commits it.
-func (r *rtpPipe) protect(now time.Time, route ice.Route, buf, plain []byte) bool {
+func (r *rtpPipe) protect(now time.Time, route ice.Route, buf, plain []byte) {
 	r.c.trace.rtp(now, true, plain)
 	pkt, err := r.session.ProtectRTP(plain[:0], plain)
 	if err != nil {
 		r.dropped.unsent++
-		return false
+		return
 	}
 	r.c.sendVia(route, buf, route.Headroom, pkt)
-	return true
 }
 
 // resend answers a NACK for one packet: in the retransmission stream if there is one.

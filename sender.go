@@ -206,7 +206,7 @@ func (w *senderWriter) WriteRTP(header *rtp.Header, payload []byte) (int, error)
 	if !ok {
 		return 0, errClosed()
 	}
-	n, _ := w.transport.engine.rtp.sendRTP(now, w.stream, rtpflow.Fields{
+	n := w.transport.engine.rtp.sendRTP(now, w.stream, rtpflow.Fields{
 		Marker: header.Marker, PayloadType: header.PayloadType,
 		SequenceNumber: header.SequenceNumber, Timestamp: header.Timestamp,
 	}, payload)

@@ -180,12 +180,12 @@ func (p *simPeer) channelEvent(e dcep.Event) {
 		p.note("datachannel %s", dc.Label())
 		p.credit(e.Charge)
 	case dcep.EventOpen:
-		dc, _ := channelOf(e.Channel)
+		dc := channelOf(e.Channel)
 		p.open[dc.Label()] = true
 		p.note("open %s", dc.Label())
 		p.credit(e.Charge)
 	case dcep.EventMessage:
-		dc, _ := channelOf(e.Channel)
+		dc := channelOf(e.Channel)
 		p.received[dc.Label()] = append(p.received[dc.Label()], e.Data)
 		p.note("message %s %d", dc.Label(), len(e.Data))
 		p.credit(e.Charge)

@@ -190,7 +190,7 @@ func (pc *PeerConnection) onChannelRefused(dc *DataChannel, err error) {
 // onChannel implements transportEvents. It runs under transport.mu: it makes the object for a channel that the peer has
 // opened, so that the events which follow find it, and posts.
 func (pc *PeerConnection) onChannel(e dcep.Event) {
-	dc, _ := channelOf(e.Channel)
+	dc := channelOf(e.Channel)
 	switch e.Kind {
 	case dcep.EventMessage:
 		dc.received.count(len(e.Data))
@@ -233,12 +233,13 @@ func (pc *PeerConnection) onSCTPState(s sctp.State) {
 	})
 }
 
-func channelOf(c *dcep.Channel) (*DataChannel, bool) {
+// channelOf returns the object of the API for a channel of the layer below; nil for none.
+func channelOf(c *dcep.Channel) *DataChannel {
 	if c == nil {
-		return nil, false
+		return nil
 	}
-	dc, ok := c.User.(*DataChannel)
-	return dc, ok
+	dc, _ := c.User.(*DataChannel)
+	return dc
 }
 
 // channelFromPeer runs on the signaling goroutine. The channel is open already in OnDataChannel's handler, and OnOpen

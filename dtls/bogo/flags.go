@@ -19,6 +19,8 @@ import (
 // errUnimplemented: the test needs what the engine does not have.
 var errUnimplemented = errors.New("unimplemented")
 
+func leftOut(reason string) error { return fmt.Errorf("%w: %s", errUnimplemented, reason) }
+
 // flags describe a test's connection.
 type flags struct {
 	config dtls.Config
@@ -60,13 +62,13 @@ func parseFlags(args []string) (*flags, error) {
 		}
 		set, ok := values[name]
 		if !ok {
-			return nil, fmt.Errorf("%w: %s", errUnimplemented, name)
+			return nil, leftOut(reason(name))
 		}
 		if len(args) == 0 {
 			return nil, fmt.Errorf("%s lacks its value", name)
 		}
 		if err := set(f, args[0]); err != nil {
-			return nil, fmt.Errorf("%s %s: %w", name, args[0], err)
+			return nil, fmt.Errorf("%w (%s %s)", err, name, args[0])
 		}
 		args = args[1:]
 	}
@@ -136,21 +138,18 @@ var values = map[string]func(*flags, string) error{
 		f.expectPeerScheme, err = strconv.Atoi(v)
 		return err
 	},
-	"-advertise-alpn":              (*flags).setProtocols,
-	"-select-alpn":                 func(f *flags, v string) error { f.config.Protocols = []string{v}; return nil },
-	"-expect-alpn":                 func(f *flags, v string) error { f.expectALPN = &v; return nil },
-	"-resume-count":                resumption,
-	"-available-client-cert-types": unimplemented,
+	"-advertise-alpn": (*flags).setProtocols,
+	"-select-alpn":    func(f *flags, v string) error { f.config.Protocols = []string{v}; return nil },
+	"-expect-alpn":    func(f *flags, v string) error { f.expectALPN = &v; return nil },
+	"-resume-count":   resumption,
 }
-
-func unimplemented(*flags, string) error { return errUnimplemented }
 
 // resumption: WebRTC has none, so neither has the engine.
 func resumption(_ *flags, n string) error {
 	if n == "0" {
 		return nil
 	}
-	return errUnimplemented
+	return leftOut(reasonResumption)
 }
 
 func appendNumber[T ~uint16](list *[]T, v string) error {
@@ -189,7 +188,7 @@ func (f *flags) setVersion(out *dtls.Version, v string, minimum bool) error {
 	}
 	if n == dtls10 {
 		if !minimum {
-			return errUnimplemented
+			return leftOut("legacy: DTLS 1.0")
 		}
 		n = uint64(dtls.VersionDTLS12)
 	}
@@ -202,7 +201,7 @@ func (f *flags) setCipher(v string) error {
 	for name := range strings.SplitSeq(v, ":") {
 		id, ok := cipherNames[name]
 		if !ok {
-			return errUnimplemented
+			return leftOut(reasonLegacy)
 		}
 		f.config.CipherSuites = append(f.config.CipherSuites, id)
 	}
@@ -227,7 +226,7 @@ func (f *flags) setProfiles(v string) error {
 	for name := range strings.SplitSeq(v, ":") {
 		p, ok := known[name]
 		if !ok {
-			return errUnimplemented
+			return leftOut("an SRTP profile that is not ours")
 		}
 		f.config.SRTPProfiles = append(f.config.SRTPProfiles, p)
 	}
@@ -239,7 +238,7 @@ func (f *flags) setProtocols(v string) error {
 	for len(v) > 0 {
 		n := int(v[0])
 		if n == 0 || n > len(v)-1 {
-			return errUnimplemented
+			return leftOut(reasonALPN)
 		}
 		f.config.Protocols = append(f.config.Protocols, v[1:1+n])
 		v = v[1+n:]
@@ -250,7 +249,7 @@ func (f *flags) setProtocols(v string) error {
 // finish turns what was said into a configuration.
 func (f *flags) finish() error {
 	if !f.dtls {
-		return errUnimplemented
+		return leftOut("not DTLS")
 	}
 	if f.noTLS13 {
 		f.config.MaxVersion = dtls.VersionDTLS12
@@ -308,7 +307,7 @@ func (f *flags) loadCertificates() error {
 	}
 	if len(list) == 0 {
 		if f.server {
-			return errUnimplemented
+			return leftOut("no certificate of the server")
 		}
 		return nil
 	}

@@ -3,6 +3,7 @@ package dtls
 import (
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -119,7 +120,8 @@ func (c *Conn) judge(now time.Time, authenticated bool, err error) {
 func (c *Conn) epochOf(now time.Time, h *recordHeader) *readEpoch {
 	for i := len(c.reads) - 1; i >= 0; i-- {
 		r := c.reads[i]
-		if !r.expires.IsZero() && !now.Before(r.expires) {
+		if due(now, r.expires) {
+			c.reads = slices.Delete(c.reads, i, i+1)
 			continue
 		}
 		v13 := r.prot != nil && r.prot.v13

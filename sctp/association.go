@@ -88,7 +88,7 @@ func New(cfg Config) (*Association, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Association{cfg: cfg, path: cfg.Path}
+	a := &Association{cfg: cfg, path: cfg.Path, mtu: mtuSearch{base: cfg.Path.MTU}}
 	var seed [40]byte
 	if _, err := io.ReadFull(cfg.Rand, seed[:]); err != nil {
 		return nil, fmt.Errorf("sctp: random bytes: %w", err)
@@ -359,6 +359,10 @@ func (a *Association) SetPath(now time.Time, p Path) {
 	p.Changed = false
 	if p.RTT == 0 {
 		p.RTT = a.path.RTT
+	}
+	a.path.RTT = p.RTT
+	if !changed && p.MTU == a.mtu.base && p.MaxMTU == a.path.MaxMTU {
+		return // nothing new: keep what the search has found
 	}
 	a.path = p
 	a.mtu.restart(a.now, p)

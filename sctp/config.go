@@ -32,7 +32,7 @@ type Config struct {
 	// MaxReceiveWindow is what the window may grow to when the application keeps up; zero: the larger of 16 MiB and
 	// MaxMessageSize + ReceiveWindow.
 	MaxReceiveWindow int
-	// SendBuffer caps the bytes that are queued and not yet sent, of all streams; zero: 16 MiB.
+	// SendBuffer caps the bytes that are queued and not yet sent, of all streams; zero: 32 MiB.
 	SendBuffer int
 	// Path is what is known about the path before the first SetPath.
 	Path Path
@@ -111,7 +111,7 @@ const (
 	defaultMaxMessage     = 16 << 20
 	defaultReceiveWindow  = 1 << 20
 	defaultMaxWindow      = 16 << 20
-	defaultSendBuffer     = 16 << 20
+	defaultSendBuffer     = 32 << 20
 	defaultHeartbeat      = 30 * time.Second
 	defaultAckDelay       = 100 * time.Millisecond
 	defaultRTOMin         = 400 * time.Millisecond

@@ -59,7 +59,7 @@ func (a *Association) handleHeartbeat(c chunk) error {
 		a.stats.Dropped.Unexpected++
 		return errUnexpected
 	}
-	if len(c.value)+chunkHeaderSize+headerSize <= a.path.MaxMTU {
+	if len(c.value)+chunkHeaderSize+headerSize <= a.path.MTU {
 		a.queueControl(appendChunk(nil, typeHeartbeatAck, 0, c.value))
 	}
 	return nil

@@ -58,9 +58,9 @@ func (l *lossDetector) onDuplicate() {
 	l.reoPersist = 16
 }
 
-// window is the reordering window.
+// window is the reordering window; at least what timers and schedulers blur anyway.
 func (l *lossDetector) window(lowest, smoothed time.Duration) time.Duration {
-	return min(time.Duration(1+l.reoSteps)*lowest/4, max(smoothed, lowest))
+	return max(min(time.Duration(1+l.reoSteps)*lowest/4, max(smoothed, lowest)), time.Millisecond)
 }
 
 // detect marks what must be lost, oldest transmission first, and returns the bytes. deadline is set for what remains in doubt.

@@ -95,13 +95,18 @@ func TestRFC6525Incoming(t *testing.T) {
 			0   > SACK 0 *
 			10  < RESET 0 1 1
 			10  > ANSWER 0 6
-			20  < DATA 2 BEI 1 0 10 # of the next life: not yet
+			20  < DATA 2 BEI 1 0 12 # of the next life: not yet
 			20  > SACK 0 *
-			30  < DATA 1 BEI 1 1 10
+			30  < DATA 1 BEI 1 1 11
 			30  > ANSWER 0 1 | SACK 1 *
-			40  < DATA 2 BEI 1 0 10
+			40  < DATA 2 BEI 1 0 12
 			40  > SACK 2 *
 			40  receive 3`)
+		for i, m := range d.got {
+			if len(m.Data) != 10+i {
+				t.Errorf("message %d has %d bytes", i, len(m.Data))
+			}
+		}
 		wantResets(t, d, "[1 in true]")
 	})
 	t.Run("5.2.2 a peer that asks again meanwhile, or afterwards, resets once", func(t *testing.T) {

@@ -68,8 +68,15 @@ func (a *Association) seal(b []byte, checked bool) []byte {
 
 // appendControl puts in front what is not user data.
 func (a *Association) appendControl(b []byte, limit int) []byte {
-	for a.controls.len() > 0 && len(b)+len(*a.controls.at(0)) <= limit {
-		b = append(b, a.controls.pop()...)
+	for a.controls.len() > 0 {
+		c := *a.controls.at(0)
+		if len(b)+len(c) > limit && len(b) > headerSize {
+			break
+		}
+		a.controls.drop()
+		if len(b)+len(c) <= limit { // else the MTU has shrunk since: as if it were lost
+			b = append(b, c...)
+		}
 	}
 	if a.acks.due || a.acks.packets > 0 && a.mayTransmit() {
 		if room := limit - len(b); room >= chunkHeaderSize+sackFixedSize {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/openparley/webrtc/dtls"
 	"github.com/openparley/webrtc/ice"
-	"github.com/openparley/webrtc/internal/netio"
 	"github.com/openparley/webrtc/sctp"
 )
 
@@ -70,10 +69,4 @@ func (c *composite) send(base ice.BaseID, remote netip.AddrPort, ecn uint8, pkt 
 	c.counters.packetsSent++
 	c.counters.bytesSent += uint64(len(pkt))
 	c.out.commit(base, remote, ecn, pkt)
-}
-
-// message is netio's, with the base that it leaves from.
-type message struct {
-	base ice.BaseID
-	netio.Message
 }

@@ -10,6 +10,8 @@ import (
 
 const (
 	burstSize = 64 << 10
+	// keptMessages is how many messages an idle outbox keeps room for.
+	keptMessages = 16
 	// outboxLimit is how many bytes may wait for a socket that is full. Congestion control keeps far below it; what
 	// arrives beyond it is dropped and counted.
 	outboxLimit = 1 << 20
@@ -51,7 +53,8 @@ type outbox struct {
 	buffers []*[burstSize]byte
 	used    int // of the last buffer
 	bytes   int // of all messages
-	msgs    []message
+	msgs    []netio.Message
+	bases   []ice.BaseID // where each of msgs leaves from
 	dropped uint64
 }
 
@@ -86,16 +89,17 @@ func (o *outbox) commit(base ice.BaseID, remote netip.AddrPort, ecn uint8, pkt [
 	start := o.used
 	o.used += len(pkt)
 	o.bytes += len(pkt)
-	if n := len(o.msgs); n > 0 && o.extend(&o.msgs[n-1], b[:], start, base, remote, ecn, len(pkt)) {
+	if n := len(o.msgs); n > 0 && o.bases[n-1] == base && extend(&o.msgs[n-1], b[:], start, remote, ecn, len(pkt)) {
 		return
 	}
-	o.msgs = append(o.msgs, message{base, netio.Message{Data: b[start:o.used:o.used], Remote: remote, ECN: ecn}})
+	o.msgs = append(o.msgs, netio.Message{Data: b[start:o.used:o.used], Remote: remote, ECN: ecn})
+	o.bases = append(o.bases, base)
 }
 
 // extend makes the packet at start the next segment of m, if it may be one: the same way, right behind, and not longer
 // than the segments before; a shorter one is the last.
-func (o *outbox) extend(m *message, b []byte, start int, base ice.BaseID, remote netip.AddrPort, ecn uint8, n int) bool {
-	if m.base != base || m.Remote != remote || m.ECN != ecn || start == 0 {
+func extend(m *netio.Message, b []byte, start int, remote netip.AddrPort, ecn uint8, n int) bool {
+	if m.Remote != remote || m.ECN != ecn || start == 0 {
 		return false
 	}
 	size := len(m.Data)
@@ -120,9 +124,13 @@ func (o *outbox) taken(n int) {
 		o.bytes -= len(o.msgs[i].Data)
 	}
 	rest := copy(o.msgs, o.msgs[n:])
+	copy(o.bases, o.bases[n:])
 	clear(o.msgs[rest:])
-	o.msgs = o.msgs[:rest]
+	o.msgs, o.bases = o.msgs[:rest], o.bases[:rest]
 	if rest == 0 {
+		if cap(o.msgs) > keptMessages {
+			o.msgs, o.bases = nil, nil
+		}
 		for i, b := range o.buffers {
 			bursts.put(b)
 			o.buffers[i] = nil

@@ -154,6 +154,9 @@ func (s *signaling) post(e event) {
 	}
 }
 
+// keptEvents is how many events an idle FIFO keeps room for.
+const keptEvents = 16
+
 // drain serves the FIFO until it is empty. It reports false after close.
 func (s *signaling) drain() bool {
 	for {
@@ -178,7 +181,7 @@ func (s *signaling) drain() bool {
 		}
 		s.mu.Lock()
 		// A burst must not pin its memory for the connection's life.
-		if cap(batch) <= 1024 {
+		if cap(batch) <= keptEvents || len(s.queue) > 0 {
 			s.spare = batch[:0]
 		}
 		s.mu.Unlock()

@@ -121,7 +121,7 @@ func (p *simPeer) Transmit() (local, remote netip.AddrPort, data []byte, ecn uin
 		if p.segment < m.Count() {
 			data = m.At(p.segment)
 			p.segment++
-			return p.bases[m.base], m.Remote, data, m.ECN, true
+			return p.bases[out.bases[0]], m.Remote, data, m.ECN, true
 		}
 		p.segment = 0
 		out.taken(1)

@@ -54,7 +54,6 @@ type transport struct {
 	waiting  bool      // the timer is armed for them
 	answered bool      // nothing came in since the last flush of an API call
 	waiters  []waiter
-	batch    [8]netio.Message // of write: what escapes to the system is not on the stack
 
 	// credit gathers the receive window that handlers have freed; the transport is entered when it is worth it.
 	credit atomic.Int64
@@ -140,9 +139,9 @@ func (t *transport) flush(now time.Time) {
 	out := &t.engine.out
 	done := 0
 	for done < len(out.msgs) {
-		base := out.msgs[done].base
+		base := out.bases[done]
 		n := done + 1
-		for n < len(out.msgs) && out.msgs[n].base == base {
+		for n < len(out.msgs) && out.bases[n] == base {
 			n++
 		}
 		taken := t.write(base, out.msgs[done:n])
@@ -157,27 +156,16 @@ func (t *transport) flush(now time.Time) {
 	}
 }
 
-// write gives messages of one base to its socket, and returns how many it took. A socket that is gone takes all.
-func (t *transport) write(base ice.BaseID, msgs []message) int {
+// write gives messages of one base to its socket, and returns how many it took. A burst may be taken in part: the rest
+// of it stays in the message. A socket that is gone takes all.
+func (t *transport) write(base ice.BaseID, msgs []netio.Message) int {
 	conn := t.sockets[base]
 	if conn == nil {
 		return len(msgs)
 	}
-	taken := 0
-	for taken < len(msgs) {
-		batch := t.batch[:min(len(msgs)-taken, len(t.batch))]
-		for i := range batch {
-			batch[i] = msgs[taken+i].Message
-		}
-		sent, err := conn.WriteBatch(batch)
-		if err != nil && !t.writeFailed(err) {
-			return len(msgs)
-		}
-		taken += sent
-		if sent < len(batch) {
-			msgs[taken].Data = batch[sent].Data // a burst may have been taken in part
-			return taken
-		}
+	taken, err := conn.WriteBatch(msgs)
+	if err != nil && !t.writeFailed(err) {
+		return len(msgs)
 	}
 	return taken
 }

@@ -33,6 +33,10 @@ func FrameLength(b []byte) (int, error) {
 
 // Framer cuts a stream into messages. The zero value is ready. Not safe for concurrent use.
 type Framer struct {
+	// NoChannels makes ChannelData an error: without an allocation it makes no sense, and what looks like it is another
+	// protocol.
+	NoChannels bool
+
 	buf  []byte
 	read int
 }
@@ -62,6 +66,9 @@ func (f *Framer) Buffered() int { return len(f.buf) - f.read }
 // stream is broken.
 func (f *Framer) Next() ([]byte, error) {
 	rest := f.buf[f.read:]
+	if f.NoChannels && len(rest) > 0 && rest[0]&0xc0 != 0 {
+		return nil, fmt.Errorf("%w: stream: first byte %#x", ErrPacket, rest[0])
+	}
 	n, err := FrameLength(rest)
 	if err != nil || n == 0 || n > len(rest) {
 		return nil, err

@@ -335,6 +335,7 @@ func (n *peerNode) Deadline() time.Time { return time.Time{} }
 func (n *peerNode) send(text string, from, to netip.AddrPort) {
 	n.queue = append(n.queue, datagram{from, to, []byte(text)})
 }
+
 func (n *peerNode) Transmit() (local, remote netip.AddrPort, data []byte, ecn uint8, ok bool) {
 	if len(n.queue) == 0 {
 		return netip.AddrPort{}, netip.AddrPort{}, nil, 0, false

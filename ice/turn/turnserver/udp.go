@@ -1,0 +1,202 @@
+package turnserver
+
+import (
+	"sync"
+	"time"
+
+	"github.com/openparley/webrtc/ice/turn"
+	"github.com/openparley/webrtc/internal/netio"
+)
+
+// relaySocket is the socket of one relayed address.
+type relaySocket struct {
+	id   turn.RelayID
+	conn netio.PacketConn
+}
+
+// outgoing is a packet or a burst and where it leaves: a socket or a stream.
+type outgoing struct {
+	conn   netio.PacketConn
+	stream *stream
+	msg    netio.Message
+}
+
+// batch is the memory of one turn of a reader: what is to be written, by sockets, and room for headers.
+type batch struct {
+	groups []group
+	n      int // groups in use
+	buf    []byte
+}
+
+type group struct {
+	conn netio.PacketConn
+	msgs []netio.Message
+}
+
+// room is what frames of one read can take: the messages of a read, each with a header for every datagram of it.
+const room = 320 << 10
+
+var batches = sync.Pool{New: func() any { return &batch{buf: make([]byte, 0, room)} }}
+
+func (b *batch) add(conn netio.PacketConn, m netio.Message) {
+	for i := b.n - 1; i >= 0; i-- {
+		if b.groups[i].conn == conn {
+			b.groups[i].msgs = append(b.groups[i].msgs, m)
+			return
+		}
+	}
+	if b.n == len(b.groups) {
+		b.groups = append(b.groups, group{})
+	}
+	g := &b.groups[b.n]
+	b.n++
+	g.conn = conn
+	g.msgs = append(g.msgs[:0], m)
+}
+
+// flush writes everything. What a socket does not take is dropped: a relay is no better than a network.
+func (s *Server) flush(b *batch) {
+	for i := range b.groups[:b.n] {
+		g := &b.groups[i]
+		if n, _ := g.conn.WriteBatch(g.msgs); n < len(g.msgs) {
+			s.unsent.Add(uint64(len(g.msgs) - n)) //nolint:gosec // not negative
+		}
+		clear(g.msgs)
+		g.conn = nil
+	}
+	b.n, b.buf = 0, b.buf[:0]
+}
+
+// route finds the way to a client.
+func (s *Server) route(to turn.FiveTuple) (outgoing, bool) {
+	l := s.listeners[to.Listener]
+	if l == nil {
+		return outgoing{}, false
+	}
+	if l.accept != nil {
+		st := s.streams[to]
+		return outgoing{stream: st}, st != nil
+	}
+	conn := l.conns[int(to.Remote.Port())%len(l.conns)]
+	return outgoing{conn: conn, msg: netio.Message{Local: to.Local, Remote: to.Remote}}, true
+}
+
+func (s *Server) write(o outgoing) {
+	if o.stream != nil {
+		if !o.stream.send(o.msg.Data) {
+			s.unsent.Add(1)
+		}
+		return
+	}
+	if n, _ := o.conn.WriteBatch([]netio.Message{o.msg}); n == 0 {
+		s.unsent.Add(1)
+	}
+}
+
+// readClients serves one socket of a UDP listener.
+func (s *Server) readClients(l *listener, conn netio.PacketConn) {
+	var in netio.Batch
+	for conn.ReadBatch(&in) == nil {
+		out := batches.Get().(*batch)
+		now := time.Now()
+		s.mu.RLock()
+		for i := range in.Messages {
+			m := &in.Messages[i]
+			from := turn.FiveTuple{Listener: l.id, Remote: m.Remote}
+			if l.wildcard {
+				from.Local = m.Local
+			}
+			for j := range m.Count() {
+				s.fromClient(now, from, m.At(j), out)
+			}
+		}
+		s.mu.RUnlock()
+		s.flush(out)
+		batches.Put(out)
+		in.Release()
+	}
+	in.Release()
+}
+
+// fromClient handles one packet of a client, under the read lock, which it gives up for a while for a request. What is in
+// front of a request has been handled before it, and what is behind comes after it: data may follow the request for its
+// permission at once.
+func (s *Server) fromClient(now time.Time, from turn.FiveTuple, pkt []byte, out *batch) {
+	f, ok := s.engine.Forward(now, from, pkt)
+	switch {
+	case ok && f.Loop != 0:
+		s.toClient(now, f.Loop, netio.Message{Remote: f.From, Data: f.Payload}, out)
+	case ok:
+		if r := s.relays[f.Relay]; r != nil {
+			out.add(r.conn, netio.Message{Data: f.Payload, Remote: f.Peer})
+		}
+	case turn.IsMessage(pkt):
+		s.mu.RUnlock()
+		s.control(func(now time.Time) {
+			_, _, _ = s.engine.HandlePacket(now, from, pkt) // the error is for the engine's counters
+		})
+		s.mu.RLock()
+	default:
+		s.dropped.Add(1)
+	}
+}
+
+// readPeers serves the socket of a relay.
+func (s *Server) readPeers(r *relaySocket) {
+	var in netio.Batch
+	for r.conn.ReadBatch(&in) == nil {
+		out := batches.Get().(*batch)
+		now := time.Now()
+		s.mu.RLock()
+		for i := range in.Messages {
+			s.toClient(now, r.id, in.Messages[i], out)
+		}
+		s.mu.RUnlock()
+		s.flush(out)
+		batches.Put(out)
+		in.Release()
+	}
+	in.Release()
+}
+
+// toClient frames what a peer has sent: a datagram, or a burst, which stays one.
+func (s *Server) toClient(now time.Time, relay turn.RelayID, m netio.Message, out *batch) {
+	var o outgoing
+	begin, stride, equal := len(out.buf), 0, true
+	for i := range m.Count() {
+		data := m.At(i)
+		d, ok := s.engine.Deliver(now, relay, m.Remote, len(data))
+		if !ok {
+			return
+		}
+		if i == 0 {
+			if o, ok = s.route(d.Client); !ok {
+				return
+			}
+		}
+		at := len(out.buf)
+		front, back := d.Overhead(len(data))
+		if cap(out.buf)-at < front+len(data)+back {
+			s.unsent.Add(1)
+			break
+		}
+		out.buf = d.Append(out.buf, data)
+		if i == 0 {
+			stride = len(out.buf) - at
+		}
+		equal = equal && (len(out.buf)-at == stride || i == m.Count()-1)
+	}
+	o.msg.Data, o.msg.ECN = out.buf[begin:len(out.buf):len(out.buf)], m.ECN
+	switch {
+	case o.stream != nil:
+		if !o.stream.send(o.msg.Data) {
+			s.unsent.Add(1)
+		}
+		return
+	case m.Count() > 1:
+		o.msg.Segment = stride
+	}
+	if len(o.msg.Data) > 0 && equal {
+		out.add(o.conn, o.msg)
+	}
+}

@@ -96,6 +96,9 @@ type Config struct {
 	Servers []Server
 	// Policy restricts which candidates are announced and paired.
 	Policy TransportPolicy
+	// HideHosts announces host candidates under names of multicast DNS, which EventPublish asks for, as browsers do
+	// (draft-ietf-mmusic-mdns-ice-candidates), and leaves addresses of this host out of all others.
+	HideHosts bool
 	// Rand gives the seed of transaction ids, tie-breaker and jitter: 32 bytes at New, and credentials when Local is zero.
 	Rand io.Reader
 

@@ -58,6 +58,14 @@ type EventResolve struct {
 	Host string
 }
 
+// EventPublish asks for a name of multicast DNS that stands for the address of a base: [Agent.HandlePublishResult]. It
+// serves until the base is unbound, and after Close not at all.
+type EventPublish struct {
+	Gen  uint64
+	Base BaseID
+	Addr netip.Addr
+}
+
 func (EventState) iceEvent()          {}
 func (EventGatheringState) iceEvent() {}
 func (EventCandidate) iceEvent()      {}
@@ -68,3 +76,4 @@ func (EventInterfaces) iceEvent()     {}
 func (EventBind) iceEvent()           {}
 func (EventUnbind) iceEvent()         {}
 func (EventResolve) iceEvent()        {}
+func (EventPublish) iceEvent()        {}

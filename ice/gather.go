@@ -18,7 +18,9 @@ type base struct {
 	zone  string
 	pref  uint16 // local preference
 	bound bool
-	gone  bool // no interface has it any more; the old pair of a restart may
+	name  string // what stands for its address (Config.HideHosts)
+	named uint64 // the gathering that waits for the name; zero: none
+	gone  bool   // no interface has it any more; the old pair of a restart may
 }
 
 // scoped gives a link-local address the zone of the base.
@@ -261,7 +263,7 @@ func (a *Agent) addLocal(b *base, c Candidate) {
 	c.Component, c.Transport, c.Ufrag = 1, "udp", g.local.Ufrag
 	l := &localCandidate{Candidate: c, id: a.newID(), base: b}
 	g.locals = append(g.locals, l)
-	a.post(EventCandidate{c})
+	a.announce(l)
 	for _, r := range g.remotes {
 		a.addPair(g, l, r)
 	}
@@ -422,7 +424,7 @@ func (a *Agent) runGathering(now time.Time) {
 
 func (a *Agent) gatheringPending() bool {
 	return a.gather.listing ||
-		slices.ContainsFunc(a.bases, func(b *base) bool { return !b.bound }) ||
+		slices.ContainsFunc(a.bases, func(b *base) bool { return !b.bound || b.named == a.gather.gen }) ||
 		slices.ContainsFunc(a.gather.servers, func(s *server) bool { return s.resolving }) ||
 		slices.ContainsFunc(a.gather.queries, func(q *query) bool { return q.state == queryQueued || q.state == querySent })
 }

@@ -312,3 +312,11 @@ func TestReflexiveCandidatesOfTwoServersHaveTheirOwnPriorities(t *testing.T) {
 		t.Errorf("%d priorities and %d foundations of 3 candidates", len(seen), len(foundation))
 	}
 }
+
+// mapped is a STUN server's answer.
+func mapped(t *testing.T, r sent, addr string) []byte {
+	t.Helper()
+	ap := netip.MustParseAddrPort(addr)
+	return stun.MustBuild(r.Message, stun.BindingSuccess,
+		&stun.XORMappedAddress{IP: ap.Addr().AsSlice(), Port: int(ap.Port())}).Raw
+}

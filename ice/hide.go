@@ -1,0 +1,71 @@
+package ice
+
+import (
+	"net/netip"
+	"time"
+)
+
+// announce tells a local candidate, or has its address hidden first.
+func (a *Agent) announce(l *localCandidate) {
+	c, b := l.Candidate, l.base
+	if !a.cfg.HideHosts || b.local.Addr().IsLoopback() {
+		a.post(EventCandidate{c})
+		return
+	}
+	if c.Type != TypeHost {
+		a.post(EventCandidate{hideRelated(c)})
+		return
+	}
+	if b.name != "" {
+		a.post(EventCandidate{hideAddress(c, b.name)})
+		return
+	}
+	if b.named != a.gather.gen {
+		b.named = a.gather.gen
+		a.post(EventPublish{Gen: b.named, Base: b.id, Addr: b.local.Addr()})
+	}
+}
+
+// hideAddress puts a name in the place of the address.
+func hideAddress(c Candidate, name string) Candidate {
+	c.Host, c.Addr = name, netip.AddrPortFrom(netip.Addr{}, c.Addr.Port())
+	return c
+}
+
+// hideRelated leaves out where a reflexive candidate was gathered from.
+func hideRelated(c Candidate) Candidate {
+	if !c.Related.IsValid() {
+		return c
+	}
+	none := netip.IPv4Unspecified()
+	if c.Addr.Addr().Is6() {
+		none = netip.IPv6Unspecified()
+	}
+	c.Related = netip.AddrPortFrom(none, 0)
+	return c
+}
+
+// HandlePublishResult brings the name of an EventPublish. Without one the candidate is not announced: the peer may still
+// learn it from our checks, but not from the signaling.
+func (a *Agent) HandlePublishResult(now time.Time, gen uint64, base BaseID, name string, err error) {
+	b := a.base(base)
+	if a.state == StateClosed || b == nil || b.named != gen {
+		return
+	}
+	a.now = now
+	b.named = 0
+	switch {
+	case err != nil:
+		a.post(EventCandidateError{Local: b.local, Code: 701, Text: "name: " + err.Error()})
+	default:
+		b.name = name
+		if a.gather.state == GatheringActive && b.gen == a.gather.gen {
+			for _, l := range a.cur.locals {
+				if l.base == b && l.Type == TypeHost {
+					a.announce(l)
+				}
+			}
+		}
+	}
+	a.run(now)
+}

@@ -1,6 +1,7 @@
 package webrtc
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -24,8 +25,10 @@ const certificateLifetime = 30 * 24 * time.Hour
 // description. W3C: RTCCertificate. The zero value is no certificate; make one with GenerateCertificate,
 // CertificateFromX509 or CertificateFromPEM. A Certificate is immutable and may be shared by connections.
 type Certificate struct {
-	key  crypto.Signer
-	cert *x509.Certificate
+	key crypto.Signer
+	// der is the certificate. Its parsed form is several times larger, and a connection does not need it.
+	der     []byte
+	expires time.Time
 }
 
 // A DTLSFingerprint is a certificate's hash. W3C: RTCDtlsFingerprint.
@@ -75,11 +78,7 @@ func generateCertificate(key crypto.Signer, random io.Reader, now time.Time) (*C
 	if err != nil {
 		return nil, &OperationError{Err: err}
 	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, &OperationError{Err: err}
-	}
-	return &Certificate{key: key, cert: cert}, nil
+	return &Certificate{key: key, der: der, expires: template.NotAfter.Truncate(time.Second).UTC()}, nil
 }
 
 // CertificateFromX509 wraps a key and its certificate. Its error is an InvalidAccessError if they do not belong
@@ -89,7 +88,7 @@ func CertificateFromX509(key crypto.Signer, cert *x509.Certificate) (*Certificat
 	if !ok || !public.Equal(key.Public()) {
 		return nil, &InvalidAccessError{Err: fmt.Errorf("the key is not the certificate's")}
 	}
-	return &Certificate{key: key, cert: cert}, nil
+	return &Certificate{key: key, der: cert.Raw, expires: cert.NotAfter}, nil
 }
 
 // CertificateFromPEM reads what PEM wrote: a CERTIFICATE and a PRIVATE KEY (PKCS #8) block, in any order. Its error is
@@ -128,7 +127,7 @@ func CertificateFromPEM(text string) (*Certificate, error) {
 
 // PEM returns the certificate and its private key, to be kept and read again with CertificateFromPEM.
 func (c Certificate) PEM() (string, error) {
-	if c.cert == nil {
+	if c.der == nil {
 		return "", invalidState("the certificate is empty")
 	}
 	key, err := x509.MarshalPKCS8PrivateKey(c.key)
@@ -136,7 +135,7 @@ func (c Certificate) PEM() (string, error) {
 		return "", &OperationError{Err: err}
 	}
 	var b strings.Builder
-	for _, block := range []pem.Block{{Type: "CERTIFICATE", Bytes: c.cert.Raw}, {Type: "PRIVATE KEY", Bytes: key}} {
+	for _, block := range []pem.Block{{Type: "CERTIFICATE", Bytes: c.der}, {Type: "PRIVATE KEY", Bytes: key}} {
 		if err := pem.Encode(&b, &block); err != nil {
 			return "", &OperationError{Err: err}
 		}
@@ -146,29 +145,32 @@ func (c Certificate) PEM() (string, error) {
 
 // Expires returns the end of the certificate's validity; the zero time for the zero Certificate.
 func (c Certificate) Expires() time.Time {
-	if c.cert == nil {
-		return time.Time{}
-	}
-	return c.cert.NotAfter
+	return c.expires
 }
 
-// X509 returns the certificate. It must not be modified.
-func (c Certificate) X509() *x509.Certificate { return c.cert }
+// X509 returns the certificate in parsed form, the caller's; nil for the zero Certificate.
+func (c Certificate) X509() *x509.Certificate {
+	cert, err := x509.ParseCertificate(c.der)
+	if err != nil {
+		return nil
+	}
+	return cert
+}
 
 // GetFingerprints returns the certificate's SHA-256 fingerprint, as session descriptions carry it.
 func (c Certificate) GetFingerprints() ([]DTLSFingerprint, error) {
-	if c.cert == nil {
+	if c.der == nil {
 		return nil, invalidState("the certificate is empty")
 	}
-	return []DTLSFingerprint{{Algorithm: "sha-256", Value: formatFingerprint(sha256Sum(c.cert.Raw))}}, nil
+	return []DTLSFingerprint{{Algorithm: "sha-256", Value: formatFingerprint(sha256Sum(c.der))}}, nil
 }
 
 // Equals reports whether both hold the same certificate.
 func (c Certificate) Equals(other Certificate) bool {
-	return c.cert != nil && other.cert != nil && c.cert.Equal(other.cert)
+	return c.der != nil && bytes.Equal(c.der, other.der)
 }
 
-func (c Certificate) expired(now time.Time) bool { return c.cert == nil || now.After(c.cert.NotAfter) }
+func (c Certificate) expired(now time.Time) bool { return c.der == nil || now.After(c.expires) }
 
 func sha256Sum(der []byte) []byte {
 	sum := sha256.Sum256(der)

@@ -52,7 +52,7 @@ type PeerConnection struct {
 	localUfrag       string // of the newest generation
 	gatheringBegun   bool   // a local description was set: firstLocal is in use
 	serversChanged   bool   // by SetConfiguration, for the next gathering
-	gatheringWaiters []chan struct{}
+	gatheringWaiters []*gatheringWaiter
 
 	// needed and deferred are W3C's [[NegotiationNeeded]] and [[UpdateNegotiationNeededFlagOnEmptyChain]].
 	needed   bool
@@ -142,9 +142,9 @@ func (pc *PeerConnection) compositeConfig() compositeConfig {
 	cfg := compositeConfig{
 		ice: ice.Config{
 			Local: pc.firstLocal, Servers: iceServers(pc.config.ICEServers), Rand: s.rand,
-			DisconnectedAfter: s.ICEDisconnectedTimeout,
+			DisconnectedAfter: s.ICEDisconnectedTimeout, HideHosts: s.HideLocalAddresses,
 		},
-		certificate: dtls.Certificate{Chain: [][]byte{pc.certificate.cert.Raw}, PrivateKey: pc.certificate.key},
+		certificate: dtls.Certificate{Chain: [][]byte{pc.certificate.der}, PrivateKey: pc.certificate.key},
 		minDTLS:     dtls.Version(s.DTLSMinVersion), maxDTLS: dtls.Version(s.DTLSMaxVersion),
 		rand: s.rand, keyLog: s.KeyLog, logger: s.Logger,
 		maxMessageSize: s.MaxMessageSize, sendBuffer: s.DataChannelSendBuffer, trackBuffer: s.TrackBuffer,
@@ -358,7 +358,7 @@ func (pc *PeerConnection) Close() error {
 	pc.dtlsState, pc.sctpState = DTLSTransportStateClosed, SCTPTransportStateClosed
 	transceivers := pc.transceivers
 	pc.transceivers = nil
-	pc.wakeGatheringWaiters()
+	pc.wakeGatheringWaiters(func(*gatheringWaiter) bool { return true })
 	pc.mu.Unlock()
 
 	pc.events.close()
@@ -392,12 +392,4 @@ func (pc *PeerConnection) Shutdown(ctx context.Context) error {
 		pc.transport.abandon(drained)
 		return ctx.Err()
 	}
-}
-
-// wakeGatheringWaiters ends the waits for a complete gathering. pc.mu is held.
-func (pc *PeerConnection) wakeGatheringWaiters() {
-	for _, w := range pc.gatheringWaiters {
-		close(w)
-	}
-	pc.gatheringWaiters = nil
 }

@@ -84,7 +84,7 @@ func newSimPeer(t testing.TB, sim *netsim.Sim, log *netsim.Log, name, addr strin
 	}
 	p.engine, err = newComposite(compositeConfig{
 		ice: ice.Config{Local: p.first, Rand: random}, rand: random, logger: slog.New(slog.DiscardHandler),
-		certificate: dtls.Certificate{Chain: [][]byte{cert.cert.Raw}, PrivateKey: cert.key},
+		certificate: dtls.Certificate{Chain: [][]byte{cert.der}, PrivateKey: cert.key},
 		profiles:    []dtls.SRTPProfile{dtls.SRTPAEADAES128GCM}, maxMessageSize: 1 << 20, sendBuffer: 16 << 20,
 		// The server's half of ML-KEM is random whatever the seed; see dtls.Config.Rand.
 		maxDTLS: dtls.VersionDTLS13,

@@ -1,7 +1,6 @@
 package webrtc
 
 import (
-	"crypto/x509"
 	"encoding/base64"
 	"fmt"
 	"time"
@@ -26,7 +25,7 @@ func (pc *PeerConnection) GetStats() StatsReport {
 		ICELocalUsernameFragment: pc.localUfrag, ICEState: pc.iceState.String(), DTLSState: pc.dtlsState.String(),
 	}
 	if pc.gatheringBegun {
-		c.certificate("local", pc.certificate.cert)
+		c.certificate("local", pc.certificate.der)
 		transport.LocalCertificateID = "CFlocal"
 	}
 	tracks := make(map[*TrackRemote]string)
@@ -72,11 +71,11 @@ func (c *statsCollector) common(t StatsType, id string) StatsCommon {
 
 func (c *statsCollector) add(s Stats) { c.report[s.ID()] = s }
 
-func (c *statsCollector) certificate(which string, cert *x509.Certificate) {
+func (c *statsCollector) certificate(which string, der []byte) {
 	c.add(&CertificateStats{
 		StatsCommon:          c.common(StatsTypeCertificate, "CF"+which),
-		Fingerprint:          formatFingerprint(sha256Sum(cert.Raw)),
-		FingerprintAlgorithm: "sha-256", Base64Certificate: base64.StdEncoding.EncodeToString(cert.Raw),
+		Fingerprint:          formatFingerprint(sha256Sum(der)),
+		FingerprintAlgorithm: "sha-256", Base64Certificate: base64.StdEncoding.EncodeToString(der),
 	})
 }
 
@@ -103,10 +102,8 @@ func (c *statsCollector) transport(t *TransportStats, e *composite) {
 		t.DTLSCipher, t.DTLSGroup, t.SRTPCipher = e.secure.cipher, e.secure.group, e.secure.profile
 		t.DTLSRole = e.secure.role.String()
 		if len(e.secure.peer) > 0 {
-			if cert, err := x509.ParseCertificate(e.secure.peer[0]); err == nil {
-				c.certificate("remote", cert)
-				t.RemoteCertificateID = "CFremote"
-			}
+			c.certificate("remote", e.secure.peer[0])
+			t.RemoteCertificateID = "CFremote"
 		}
 	}
 	s := e.ice.Stats()

@@ -94,8 +94,11 @@ func TestTimerBacksOff(t *testing.T) {
 
 func TestRTTSetsTheTimer(t *testing.T) {
 	for _, c := range []struct{ rtt, want time.Duration }{
-		{time.Millisecond, minRTTTimeout}, {100 * time.Millisecond, 200 * time.Millisecond}, {time.Minute, maxRTTTimeout},
-		{0, DefaultInitialTimeout}, {-1, DefaultInitialTimeout},
+		{time.Millisecond, minRTTTimeout},
+		{100 * time.Millisecond, 200 * time.Millisecond},
+		{time.Minute, maxRTTTimeout},
+		{0, DefaultInitialTimeout},
+		{-1, DefaultInitialTimeout},
 	} {
 		l := newLink(t, 1, testConfig(t, RoleClient, 1), testConfig(t, RoleServer, 1))
 		l.start()
@@ -250,7 +253,11 @@ func TestSealWantsRoom(t *testing.T) {
 		l.mustConnect()
 		front, back := l.client().conn.Overhead()
 		for _, c := range []struct{ size, head, n int }{
-			{front + 5 + back, front - 1, 5}, {front + 4 + back, front, 5}, {front, front, 0}, {100, 200, 1}, {100, 50, -1},
+			{front + 5 + back, front - 1, 5},
+			{front + 4 + back, front, 5},
+			{front, front, 0},
+			{100, 200, 1},
+			{100, 50, -1},
 			{front + maxPlaintext + 1 + back, front, maxPlaintext + 1},
 		} {
 			if _, err := l.client().conn.Seal(make([]byte, c.size), c.head, c.n); !errors.Is(err, ErrNoRoom) {
@@ -424,8 +431,15 @@ func TestSequenceExpansion(t *testing.T) {
 		bits      int
 		want      uint64
 	}{
-		{0, 0, 16, 0}, {5, 3, 16, 5}, {0xffff, 0x10000, 16, 0xffff}, {0, 0xffff, 16, 0x10000}, {1, 0x1fffe, 16, 0x20001},
-		{0xfffe, 0x20001, 16, 0x1fffe}, {0xff, 0, 8, 0xff}, {0x80, 0x1ff, 8, 0x180}, {0x10, 0x1ff, 8, 0x210},
+		{0, 0, 16, 0},
+		{5, 3, 16, 5},
+		{0xffff, 0x10000, 16, 0xffff},
+		{0, 0xffff, 16, 0x10000},
+		{1, 0x1fffe, 16, 0x20001},
+		{0xfffe, 0x20001, 16, 0x1fffe},
+		{0xff, 0, 8, 0xff},
+		{0x80, 0x1ff, 8, 0x180},
+		{0x10, 0x1ff, 8, 0x210},
 	} {
 		if got := expandSequence(c.seq, c.next, c.bits); got != c.want {
 			t.Errorf("%#x after %#x: %#x, want %#x", c.seq, c.next, got, c.want)

@@ -59,6 +59,9 @@ type Settings struct {
 	InterfaceFilter func(name string) bool
 	// IPFilter, if set, keeps the local addresses that it returns true for.
 	IPFilter func(addr netip.Addr) bool
+	// HideLocalAddresses announces host candidates under random names of multicast DNS instead of their addresses, as
+	// browsers do, and leaves local addresses out of other candidates (draft-ietf-mmusic-mdns-ice-candidates).
+	HideLocalAddresses bool
 	// UDPPortMin and UDPPortMax bound the local ports of host candidates. Both zero: any port.
 	UDPPortMin, UDPPortMax uint16
 

@@ -343,17 +343,8 @@ func (t *transport) iceEvent(e ice.Event) {
 		t.events.onSelectedPair(e)
 	case ice.EventRole:
 		t.events.onICERole(e.Role)
-	case ice.EventInterfaces:
-		t.life.spawn("interfaces", func() { t.listInterfaces(e) })
-	case ice.EventBind:
-		t.life.spawn("bind", func() { t.bind(e) })
-	case ice.EventResolve:
-		t.life.spawn("resolve", func() { t.resolve(e) })
-	case ice.EventUnbind:
-		if conn := t.sockets[e.Base]; conn != nil {
-			delete(t.sockets, e.Base)
-			t.life.spawn("unbind", func() { _ = conn.Close() })
-		}
+	default:
+		t.outsideWork(e)
 	}
 }
 

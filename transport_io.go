@@ -9,6 +9,25 @@ import (
 
 // The outside work that ICE asks for: each piece in a short goroutine of its own, whose result goes back to the engine.
 
+// outsideWork starts what an event of ICE asks for. mu is held.
+func (t *transport) outsideWork(e ice.Event) {
+	switch e := e.(type) {
+	case ice.EventInterfaces:
+		t.life.spawn("interfaces", func() { t.listInterfaces(e) })
+	case ice.EventBind:
+		t.life.spawn("bind", func() { t.bind(e) })
+	case ice.EventResolve:
+		t.life.spawn("resolve", func() { t.resolve(e) })
+	case ice.EventPublish:
+		t.life.spawn("publish", func() { t.publish(e) })
+	case ice.EventUnbind:
+		if conn := t.sockets[e.Base]; conn != nil {
+			delete(t.sockets, e.Base)
+			t.life.spawn("unbind", func() { _ = conn.Close() })
+		}
+	}
+}
+
 // listInterfaces is outside work for ICE, in a goroutine of its own.
 func (t *transport) listInterfaces(e ice.EventInterfaces) {
 	interfaces, err := t.network.Interfaces()
@@ -79,13 +98,4 @@ func (t *transport) listen(addr netip.AddrPort) (netio.PacketConn, error) {
 		failed = err
 	}
 	return nil, failed
-}
-
-// resolve is outside work for ICE, in a goroutine of its own.
-func (t *transport) resolve(e ice.EventResolve) {
-	addrs, err := t.network.Resolve(t.ctx, e.Host)
-	if now, ok := t.enter(); ok {
-		t.engine.ice.HandleResolveResult(now, e.Gen, e.ID, addrs, err)
-		t.exit(now)
-	}
 }

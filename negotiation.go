@@ -401,20 +401,6 @@ func (pc *PeerConnection) CanTrickleICECandidates() (trickle, known bool) {
 	return pc.jsep.CanTrickle()
 }
 
-// GatheringCompletePromise returns a channel that is closed when gathering is complete, for applications that send their
-// description once, with all candidates in it. Call it before SetLocalDescription or after.
-func GatheringCompletePromise(pc *PeerConnection) <-chan struct{} {
-	complete := make(chan struct{})
-	pc.mu.Lock()
-	defer pc.mu.Unlock()
-	if pc.gatheringState == ICEGatheringStateComplete || pc.closed {
-		close(complete)
-		return complete
-	}
-	pc.gatheringWaiters = append(pc.gatheringWaiters, complete)
-	return complete
-}
-
 func fromJSEPDescription(d jsep.Description) SessionDescription {
 	var t SDPType
 	_ = t.UnmarshalText([]byte(d.Type)) // jsep has W3C's words

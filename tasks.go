@@ -111,6 +111,7 @@ func (pc *PeerConnection) onDTLSState(s dtls.State, err error) {
 
 // onGatheringState implements transportEvents.
 func (pc *PeerConnection) onGatheringState(s ice.GatheringState) {
+	ufrag := pc.transport.engine.ice.LocalParameters().Ufrag // transport.mu is held
 	pc.task(func() func() {
 		state := ICEGatheringStateNew
 		switch s {
@@ -118,8 +119,8 @@ func (pc *PeerConnection) onGatheringState(s ice.GatheringState) {
 			state = ICEGatheringStateGathering
 		case ice.GatheringComplete:
 			state = ICEGatheringStateComplete
-			pc.jsep.EndOfLocalCandidates(pc.localUfrag)
-			pc.wakeGatheringWaiters()
+			pc.jsep.EndOfLocalCandidates(ufrag)
+			pc.wakeGatheringWaiters(func(w *gatheringWaiter) bool { return w.begun })
 		case ice.GatheringNew:
 		}
 		if state == pc.gatheringState {
@@ -139,6 +140,9 @@ func (pc *PeerConnection) onGatheringState(s ice.GatheringState) {
 // onCandidate implements transportEvents.
 func (pc *PeerConnection) onCandidate(c ice.Candidate) {
 	pc.task(func() func() {
+		if c.Ufrag != pc.localUfrag {
+			return nil // a restart or a rollback has ended that generation: the peer has no use for it
+		}
 		candidate := newICECandidate(c)
 		pc.jsep.AddLocalCandidate(c.Ufrag, candidate.attribute())
 		candidate.SDPMid, candidate.SDPMLineIndex = pc.transportMID, uint16(pc.transportIndex)

@@ -82,8 +82,11 @@ type record struct {
 // Transmit is one outgoing packet.
 type Transmit struct {
 	// To is where an answer to one resolver goes; invalid: the groups of both families.
-	To   netip.AddrPort
-	Data []byte
+	To netip.AddrPort
+	// Query: it may leave from any port as well, to be answered by unicast (RFC 6762 §5.1). Everything else leaves from
+	// [Port] only (§6).
+	Query bool
+	Data  []byte
 }
 
 // EventResolved is the outcome of a query: the addresses of the name, or ErrTimeout.
@@ -232,20 +235,20 @@ func (a *Agent) Deadline() time.Time {
 func (a *Agent) ask(q *query) {
 	for _, t := range []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA} {
 		data, err := appendQuestion(nil, q.wire, q.name, t)
-		a.push(netip.AddrPort{}, data, err)
+		a.push(Transmit{Query: true, Data: data}, err)
 	}
 }
 
 // say sends an answer.
 func (a *Agent) say(to netip.AddrPort, an answer) {
 	data, err := an.append(nil)
-	a.push(to, data, err)
+	a.push(Transmit{To: to, Data: data}, err)
 }
 
 // push queues a packet; what does not fit is lost, as it may be on the way.
-func (a *Agent) push(to netip.AddrPort, data []byte, err error) {
+func (a *Agent) push(t Transmit, err error) {
 	if err == nil && len(a.out) < maxOut {
-		a.out = append(a.out, Transmit{To: to, Data: data})
+		a.out = append(a.out, t)
 	}
 }
 

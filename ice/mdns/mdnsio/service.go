@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -63,19 +64,19 @@ func newService(open func() ([]Socket, error)) (*Service, error) {
 	return &Service{open: open, engine: engine, waiting: make(map[uint64]chan<- mdns.EventResolved)}, nil
 }
 
-// openSystem opens a socket a family: one that shares port 5353, or, where that port is somebody's alone, one that asks
-// from a port of its own (RFC 6762 §5.1). One family is enough.
+// openSystem opens two sockets a family: one that shares port 5353, where full responders answer and questions come in, and
+// one with a port of its own, which is answered by unicast (RFC 6762 §5.1), at once and even if port 5353 is somebody's
+// alone. One socket is enough.
 func openSystem() (list []Socket, err error) {
 	for _, group := range groups {
-		m, e := netio.ListenMulticast(group, true)
-		if e != nil {
-			m, e = netio.ListenMulticast(group, false)
+		for _, shared := range []bool{true, false} {
+			m, e := netio.ListenMulticast(group, shared)
+			if e != nil {
+				err = errors.Join(err, e)
+				continue
+			}
+			list = append(list, m)
 		}
-		if e != nil {
-			err = errors.Join(err, e)
-			continue
-		}
-		list = append(list, m)
 	}
 	if len(list) > 0 {
 		return list, nil
@@ -109,12 +110,20 @@ func (s *Service) Resolve(ctx context.Context, name string) ([]netip.Addr, error
 	}
 }
 
+var errPort = fmt.Errorf("mdns: port %d is not to be had", mdns.Port)
+
+// answers tells whether a socket is where questions come in.
+func answers(s Socket) bool { return s.LocalAddr().Port() == mdns.Port }
+
 // Publish makes up a name for an address of this host and answers for it until Unpublish.
 func (s *Service) Publish(addr netip.Addr) (name string, err error) {
 	if err := s.enter(); err != nil {
 		return "", err
 	}
 	defer s.leave()
+	if !slices.ContainsFunc(s.sockets, answers) {
+		return "", errPort
+	}
 	return s.engine.Publish(time.Now(), addr)
 }
 
@@ -217,6 +226,7 @@ func (s *Service) tick() {
 func send(sockets []Socket, t mdns.Transmit) {
 	for _, socket := range sockets {
 		switch {
+		case !t.Query && !answers(socket):
 		case !t.To.IsValid():
 			_ = socket.Send(t.Data)
 		case t.To.Addr().Is4() == socket.Four():
@@ -227,7 +237,7 @@ func send(sockets []Socket, t mdns.Transmit) {
 
 // read is the goroutine of a socket.
 func (s *Service) read(socket Socket) {
-	unicast := socket.LocalAddr().Port() != mdns.Port
+	unicast := !answers(socket)
 	buf := make([]byte, maxPacket)
 	for {
 		n, from, err := socket.Read(buf)

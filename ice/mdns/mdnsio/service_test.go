@@ -160,6 +160,10 @@ func TestNobodyAnswers(t *testing.T) {
 		if _, err := s.Resolve(ctx, "nobody.local"); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
+		own := l.service(t, "192.0.2.1:40000")
+		if _, err := own.Publish(netip.MustParseAddr("192.0.2.1")); !errors.Is(err, errPort) {
+			t.Errorf("published without port 5353: %v", err)
+		}
 		if _, err := s.Resolve(t.Context(), "example.com"); !errors.Is(err, mdns.ErrName) {
 			t.Error(err)
 		}

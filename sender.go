@@ -206,10 +206,7 @@ func (w *senderWriter) WriteRTP(header *rtp.Header, payload []byte) (int, error)
 	if !ok {
 		return 0, errClosed()
 	}
-	n := w.transport.engine.rtp.sendRTP(now, w.stream, rtpflow.Fields{
-		Marker: header.Marker, PayloadType: header.PayloadType,
-		SequenceNumber: header.SequenceNumber, Timestamp: header.Timestamp,
-	}, payload)
+	n := w.transport.engine.rtp.sendRTP(now, w.stream, fieldsOf(header), payload)
 	switch {
 	case header.Marker:
 		w.transport.exit(now)
@@ -219,6 +216,27 @@ func (w *senderWriter) WriteRTP(header *rtp.Header, payload []byte) (int, error)
 		w.transport.exitLazily(now, n)
 	}
 	return n, nil
+}
+
+func fieldsOf(h *rtp.Header) rtpflow.Fields {
+	return rtpflow.Fields{
+		Marker: h.Marker, PayloadType: h.PayloadType, SequenceNumber: h.SequenceNumber, Timestamp: h.Timestamp,
+	}
+}
+
+// writeBatch sends packets together.
+func (w *senderWriter) writeBatch(pt PayloadType, packets []*rtp.Packet) error {
+	now, ok := w.transport.enter()
+	if !ok {
+		return errClosed()
+	}
+	for _, p := range packets {
+		f := fieldsOf(&p.Header)
+		f.PayloadType = uint8(pt)
+		w.transport.engine.rtp.sendRTP(now, w.stream, f, p.Payload)
+	}
+	w.transport.exit(now)
+	return nil
 }
 
 // Write implements TrackLocalWriter.

@@ -173,8 +173,7 @@ func TestRFC9260Chunks(t *testing.T) {
 	t.Run("6.5 a stream that does not exist", func(t *testing.T) {
 		runDrill(t, plain(), false, `
 			0   < DATA 0 BE 65535 0 10
-			0   > ERROR 1
-			100 > SACK 0 100000
+			0   > ERROR 1 | SACK 0 100000
 			100 receive 0`)
 	})
 	t.Run("8.3 a heartbeat is answered", func(t *testing.T) {

@@ -78,7 +78,7 @@ func (a *Association) appendControl(b []byte, limit int) []byte {
 			b = append(b, c...)
 		}
 	}
-	if a.acks.due || a.acks.packets > 0 && a.mayTransmit() {
+	if a.acks.due || a.acks.packets > 0 && (len(b) > headerSize || a.mayTransmit()) {
 		if room := limit - len(b); room >= chunkHeaderSize+sackFixedSize {
 			b = a.appendSACK(b, room)
 		}

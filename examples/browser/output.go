@@ -25,7 +25,8 @@ const (
 // called from any goroutine.
 type output struct {
 	track *webrtc.TrackLocalStaticRTP
-	clock uint32 // units a second
+	send  func(*rtp.Packet) error // the track's
+	clock uint32                  // units a second
 	video bool
 
 	mu      sync.Mutex // guards what follows
@@ -49,7 +50,7 @@ func newOutput(codec webrtc.RTPCodecCapability, id string) (*output, error) {
 		return nil, err
 	}
 	return &output{
-		track: track, clock: codec.ClockRate, video: track.Kind() == webrtc.RTPCodecTypeVideo,
+		track: track, send: track.WriteRTP, clock: codec.ClockRate, video: track.Kind() == webrtc.RTPCodecTypeVideo,
 		sequence: uint16(rand.Uint32()), timestamp: rand.Uint32(), at: time.Now(),
 	}, nil
 }
@@ -83,7 +84,7 @@ func (o *output) keyFrame() {
 	}
 }
 
-// write sends a packet if it comes from the source that is on air.
+// write sends a packet if it comes from the source that is on air. It changes the packet.
 func (o *output) write(from source, p *rtp.Packet) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -104,21 +105,20 @@ func (o *output) write(from source, p *rtp.Packet) error {
 	forward := rtp.Packet{Header: rtp.Header{
 		Version: 2, Marker: p.Marker, SequenceNumber: p.SequenceNumber + o.sequenceShift, Timestamp: p.Timestamp + o.timestampShift,
 	}, Payload: p.Payload}
+	if o.video {
+		forward.Payload = bare(p.Payload)
+	}
 	// A packet that was overtaken does not turn the clock back.
 	if int16(forward.SequenceNumber-o.sequence) > 0 {
 		o.sequence, o.timestamp, o.at = forward.SequenceNumber, forward.Timestamp, now
 	}
-	return o.track.WriteRTP(&forward)
+	return o.send(&forward)
 }
 
-// beginsKeyFrame tells whether a VP8 payload is the first of a key frame: S is set and the partition is the first one in
-// the payload descriptor (RFC 7741, section 4.2), and P is zero in the frame's header (section 4.3).
-func beginsKeyFrame(payload []byte) bool {
-	if len(payload) == 0 || payload[0]&0x17 != 0x10 {
-		return false
-	}
+// descriptorSize is how long the payload descriptor of a VP8 packet is (RFC 7741, section 4.2); zero if it is cut off.
+func descriptorSize(payload []byte) int {
 	n := 1
-	if payload[0]&0x80 != 0 && len(payload) > 1 { // X: there are optional fields
+	if len(payload) > 1 && payload[0]&0x80 != 0 { // X: there are optional fields
 		fields := payload[1]
 		n++
 		if fields&0x80 != 0 && len(payload) > n { // I: a picture id, of two bytes if its first bit is set
@@ -131,7 +131,28 @@ func beginsKeyFrame(payload []byte) bool {
 			n++
 		}
 	}
-	return len(payload) > n && payload[n]&1 == 0
+	if n >= len(payload) {
+		return 0
+	}
+	return n
+}
+
+// beginsKeyFrame tells whether a VP8 payload is the first of a key frame: S is set and the partition is the first one in
+// the descriptor, and P is zero in the frame's header (RFC 7741, sections 4.2 and 4.3).
+func beginsKeyFrame(payload []byte) bool {
+	n := descriptorSize(payload)
+	return n > 0 && payload[0]&0x17 == 0x10 && payload[n]&1 == 0
+}
+
+// bare takes the optional fields out of a VP8 payload's descriptor: picture ids and layers of two sources do not fit
+// together. Without them, the sequence numbers tell everything.
+func bare(payload []byte) []byte {
+	n := descriptorSize(payload)
+	if n == 0 {
+		return payload
+	}
+	payload[n-1] = payload[0] & 0x37 // N, S and PID
+	return payload[n-1:]
 }
 
 // maxPacket is how large an RTP packet may be so that it fits into any path, encryption included.

@@ -57,6 +57,12 @@ func newServer(stun string, out io.Writer) (*server, error) {
 	if stun != "" {
 		s.configuration.ICEServers = []webrtc.ICEServer{{URLs: []string{stun}}}
 	}
+	// A wrong configuration is to be known now, not with the first visitor.
+	trial, err := api.NewPeerConnection(s.configuration)
+	if err != nil {
+		return nil, err
+	}
+	_ = trial.Close()
 	if s.melody, err = clips.Melody(); err != nil {
 		return nil, err
 	}

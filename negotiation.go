@@ -236,7 +236,11 @@ func (pc *PeerConnection) noticeSignalingState(s jsep.SignalingState) {
 	state := SignalingState(s)
 	pc.signalingState = state
 	pc.events.post(event{run: func() {
-		call(pc.events, get(&pc.mu, &pc.handlers.signalingStateChange), state)
+		pc.mu.Lock()
+		pc.reportedState = state
+		handler := pc.handlers.signalingStateChange
+		pc.mu.Unlock()
+		call(pc.events, handler, state)
 	}})
 }
 
@@ -262,9 +266,9 @@ func (pc *PeerConnection) updateNegotiationNeeded() {
 			pc.mu.Unlock()
 			return
 		}
-		if pc.jsep.State() != jsep.StateStable {
+		if pc.jsep.State() != jsep.StateStable || pc.reportedState != SignalingStateStable {
 			pc.mu.Unlock()
-			return
+			return // becoming stable asks again, behind the signalingstatechange event
 		}
 		if !pc.jsep.CheckNegotiationNeeded() {
 			pc.needed = false

@@ -57,6 +57,8 @@ type PeerConnection struct {
 	// needed and deferred are W3C's [[NegotiationNeeded]] and [[UpdateNegotiationNeededFlagOnEmptyChain]].
 	needed   bool
 	deferred bool
+	// reportedState is the signaling state that the handler has been told; the getter may be ahead of it.
+	reportedState SignalingState
 
 	handlers handlers
 }
@@ -133,7 +135,7 @@ func (pc *PeerConnection) jsepConfig() jsep.Config {
 	s := &pc.api.settings
 	return jsep.Config{
 		Capabilities: pc.api.kinds.jsep, Rand: s.rand, BundlePolicy: jsepBundlePolicy(pc.config.BundlePolicy),
-		MaxMessageSize: uint64(s.MaxMessageSize),
+		MaxMessageSize: uint64(s.MaxMessageSize), ICELite: s.ICELite,
 	}
 }
 
@@ -143,6 +145,7 @@ func (pc *PeerConnection) compositeConfig() compositeConfig {
 		ice: ice.Config{
 			Local: pc.firstLocal, Servers: iceServers(pc.config.ICEServers), Rand: s.rand,
 			DisconnectedAfter: s.ICEDisconnectedTimeout, HideHosts: s.HideLocalAddresses,
+			Lite: s.ICELite,
 		},
 		certificate: dtls.Certificate{Chain: [][]byte{pc.certificate.der}, PrivateKey: pc.certificate.key},
 		minDTLS:     dtls.Version(s.DTLSMinVersion), maxDTLS: dtls.Version(s.DTLSMaxVersion),

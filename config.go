@@ -62,6 +62,9 @@ type Settings struct {
 	// HideLocalAddresses announces host candidates under random names of multicast DNS instead of their addresses, as
 	// browsers do, and leaves local addresses out of other candidates (draft-ietf-mmusic-mdns-ice-candidates).
 	HideLocalAddresses bool
+	// ICELite makes lite ICE agents, for servers that every peer can reach at an address of their interfaces: host
+	// candidates only, and no checks of their own (RFC 8445, section 2.5). Two lite sides do not connect.
+	ICELite bool
 	// UDPPortMin and UDPPortMax bound the local ports of host candidates. Both zero: any port.
 	UDPPortMin, UDPPortMax uint16
 

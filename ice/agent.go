@@ -76,6 +76,9 @@ func New(cfg Config) (*Agent, error) {
 	if err := cfg.Local.validate(); err != nil {
 		return nil, err
 	}
+	if cfg.Lite {
+		cfg.Role = RoleControlled
+	}
 	a := &Agent{cfg: cfg, rng: rand.NewChaCha8(seed), role: cfg.Role, found: foundations{}}
 	a.tieBreaker = a.rng.Uint64()
 	a.cur = a.newGeneration()
@@ -111,7 +114,7 @@ func (a *Agent) SetRole(now time.Time, role Role) {
 }
 
 func (a *Agent) setRole(role Role) {
-	if a.role == role {
+	if a.role == role || a.cfg.Lite {
 		return
 	}
 	a.role = role

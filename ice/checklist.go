@@ -35,10 +35,14 @@ type pair struct {
 	counters pairCounters
 }
 
-// formPairs pairs every local with every remote candidate (RFC 8445 §6.1.2.2).
-func (a *Agent) formPairs(g *generation) {
-	for _, l := range g.locals {
-		for _, r := range g.remotes {
+// formPairs pairs every local with every remote candidate (RFC 8445 §6.1.2.2). A lite agent has no use for pairs that
+// the peer does not check.
+func (a *Agent) formPairs(g *generation, locals []*localCandidate, remotes []*remoteCandidate) {
+	if a.cfg.Lite {
+		return
+	}
+	for _, l := range locals {
+		for _, r := range remotes {
 			a.addPair(g, l, r)
 		}
 	}

@@ -96,6 +96,10 @@ type Config struct {
 	Servers []Server
 	// Policy restricts which candidates are announced and paired.
 	Policy TransportPolicy
+	// Lite makes a lite agent (RFC 8445 §2.5), for hosts that every peer can reach: it has host candidates only, makes no
+	// checks, is always controlled and answers. Its peer must be a full agent. What keeps consent fresh are the peer's own
+	// checks.
+	Lite bool
 	// HideHosts announces host candidates under names of multicast DNS, which EventPublish asks for, as browsers do
 	// (draft-ietf-mmusic-mdns-ice-candidates), and leaves addresses of this host out of all others.
 	HideHosts bool

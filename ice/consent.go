@@ -61,6 +61,9 @@ const probeAfter = time.Second
 // nominated or the best one, for the old pair of a restart may be the one in use. Each request is also another chance for a
 // peer whose own checks were lost.
 func (a *Agent) maintained() (list [2]*pair) {
+	if a.cfg.Lite {
+		return list
+	}
 	if p := a.routePair; p != nil && p.valid {
 		list[0] = p
 	}
@@ -194,7 +197,7 @@ func (a *Agent) stateOf(now time.Time) State {
 		return StateFailed
 	case a.exhausted() && !a.failTime().After(now):
 		return StateFailed
-	case len(g.pairs) > 0 || a.state != StateNew:
+	case len(g.pairs) > 0 || (a.cfg.Lite && !g.started.IsZero()) || a.state != StateNew:
 		return StateChecking
 	}
 	return StateNew

@@ -107,8 +107,8 @@ func (a *Agent) startGathering(now time.Time) {
 	}
 	a.post(EventGatheringState{GatheringActive})
 	a.post(EventInterfaces{a.gather.gen})
-	if a.cfg.Policy == PolicyRelay {
-		return // only relays would be asked
+	if a.cfg.Policy == PolicyRelay || a.cfg.Lite {
+		return // only relays would be asked, or nobody
 	}
 	for i, conf := range a.cfg.Servers {
 		s := &server{Server: conf, id: a.newID(), index: i}
@@ -264,9 +264,7 @@ func (a *Agent) addLocal(b *base, c Candidate) {
 	l := &localCandidate{Candidate: c, id: a.newID(), base: b}
 	g.locals = append(g.locals, l)
 	a.announce(l)
-	for _, r := range g.remotes {
-		a.addPair(g, l, r)
-	}
+	a.formPairs(g, g.locals[len(g.locals)-1:], g.remotes)
 }
 
 // addQueries asks every resolved server for the reflexive address of a base.

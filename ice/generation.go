@@ -233,7 +233,7 @@ func (a *Agent) begin(now time.Time) {
 			_ = a.addRemote(now, g, c) // what it is not fit for was told when it came
 		}
 	}
-	a.formPairs(g)
+	a.formPairs(g, g.locals, g.remotes)
 	early := g.early
 	g.early = nil
 	for _, e := range early {
@@ -309,9 +309,7 @@ func (a *Agent) addRemote(now time.Time, g *generation, c Candidate) error {
 	r := &remoteCandidate{Candidate: c, id: a.newID()}
 	g.remotes = append(g.remotes, r)
 	g.lastRemote = now
-	for _, l := range g.locals {
-		a.addPair(g, l, r)
-	}
+	a.formPairs(g, g.locals, g.remotes[len(g.remotes)-1:])
 	return nil
 }
 

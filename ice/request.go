@@ -81,6 +81,7 @@ func (a *Agent) answer(b *base, remote netip.AddrPort, raw []byte) {
 // tie-breaker is the controlling side's.
 func (a *Agent) settleRole(attrs attributes) bool {
 	switch {
+	case a.cfg.Lite: // it has but one role
 	case a.role == RoleControlling && attrs.controlling:
 		if a.tieBreaker >= attrs.tieBreaker {
 			return false
@@ -126,6 +127,10 @@ func (a *Agent) takeCheck(now time.Time, g *generation, e earlyCheck) {
 			p.produced.counters.requestsReceived++
 			p.produced.counters.responsesSent++
 		}
+	}
+	if a.cfg.Lite {
+		a.takeLite(now, p, e)
+		return
 	}
 	if p.state != PairSucceeded || !p.isValid() {
 		if p.state == PairInProgress {
@@ -185,6 +190,9 @@ func (a *Agent) heardFrom(now time.Time, g *generation, b *base, remote netip.Ad
 			v.lastReceived = now
 			v.counters.requestsReceived++
 			v.counters.responsesSent++
+			if a.cfg.Lite && v.valid {
+				v.refresh(now, a.cfg.ConsentTimeout)
+			}
 		}
 	}
 }

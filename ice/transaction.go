@@ -147,7 +147,7 @@ func (t *transaction) cancel(most int) {
 // pace starts the next transaction if its slot has come (RFC 8445 §6.1.4.2, §14.2): triggered checks first, then gathering
 // and ordinary checks in turns.
 func (a *Agent) pace(now time.Time) {
-	if a.nextSlot.After(now) || a.state == StateFailed || len(a.transactions) >= maxTransaction {
+	if a.nextSlot.After(now) || a.state == StateFailed || a.cfg.Lite || len(a.transactions) >= maxTransaction {
 		return
 	}
 	if a.startTriggered() {
@@ -163,7 +163,7 @@ func (a *Agent) pace(now time.Time) {
 
 // hasPacedWork tells whether pace would find something to start.
 func (a *Agent) hasPacedWork() bool {
-	if a.state == StateFailed || len(a.transactions) >= maxTransaction {
+	if a.state == StateFailed || a.cfg.Lite || len(a.transactions) >= maxTransaction {
 		return false
 	}
 	return len(a.cur.triggered) > 0 || a.nextQuery() != nil || a.cur.hasOrdinary()

@@ -131,6 +131,7 @@ type node struct {
 	bases   map[BaseID]netip.AddrPort
 	port    uint16
 	peer    *node
+	lite    bool // its descriptions say so
 	mute    bool // does not signal candidates
 	hide    bool // signals mDNS names for addresses
 	states  []string
@@ -320,7 +321,7 @@ func (w *world) connect(a, b *node) {
 
 // exchange carries a's parameters to b and b's answer back.
 func (w *world) exchange(a, b *node) {
-	offer, whole := a.a.LocalParameters(), a.a.GatheringState() == GatheringComplete
+	offer, whole := a.parameters(), a.a.GatheringState() == GatheringComplete
 	w.after(w.signaling, func() {
 		b.a.SetRole(w.now, RoleControlled)
 		w.must(b.a.SetRemoteParameters(w.now, offer))
@@ -333,12 +334,18 @@ func (w *world) exchange(a, b *node) {
 			w.must(b.a.Restart(w.now, Parameters{}))
 		}
 		b.pump()
-		answer := b.a.LocalParameters()
+		answer := b.parameters()
 		w.after(w.signaling, func() {
 			w.must(a.a.SetRemoteParameters(w.now, answer))
 			a.pump()
 		})
 	})
+}
+
+func (n *node) parameters() Parameters {
+	p := n.a.LocalParameters()
+	p.Lite = n.lite
+	return p
 }
 
 func (w *world) must(err error) {

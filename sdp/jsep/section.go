@@ -27,7 +27,7 @@ func (s *Session) newDescription(typ Type) *description {
 			Username: "-", SessionID: s.sessionID, SessionVersion: s.st.version + 1,
 			NetworkType: "IN", AddressType: "IP4", Address: "127.0.0.1",
 		},
-		MSIDSemantic: "WMS *",
+		MSIDSemantic: "WMS *", ICELite: s.cfg.ICELite,
 	}}
 }
 

@@ -24,6 +24,8 @@ type Config struct {
 	MaxMessageSize uint64
 	// SCTPPort of this side; zero: 5000.
 	SCTPPort uint16
+	// ICELite: this side's ICE agent is a lite one, which its descriptions say (RFC 8839 §5.3) and which never controls.
+	ICELite bool
 }
 
 // LocalParams is what the transport of this side says of itself in descriptions.

@@ -33,7 +33,7 @@ func (c *change) agree(local, remote *description, weOffered, final bool) error 
 	ice := remote.sdp.ICEOf(i)
 	if !conn.ready {
 		// RFC 8445 §6.1.1: a full agent controls a lite one; otherwise the offerer controls.
-		conn.controlling = weOffered || ice.Lite
+		conn.controlling = !c.s.cfg.ICELite && (weOffered || ice.Lite)
 	}
 	conn.remote = ICEParameters{Ufrag: ice.Ufrag, Pwd: ice.Pwd, Lite: ice.Lite}
 	conn.fingerprints = remote.sdp.FingerprintsOf(i)

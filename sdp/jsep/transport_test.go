@@ -138,6 +138,26 @@ func TestLitePeer(t *testing.T) {
 	}
 }
 
+// RFC 8445 §6.1.1, RFC 8839 §5.3: a lite agent says so and is controlled, whoever offers.
+func TestLiteSelf(t *testing.T) {
+	lite, full := newPeer(t, "lite", 1), newPeer(t, "full", 2)
+	lite.cfg.ICELite = true
+	lite.must(lite.EnableData())
+	offer := lite.offer()
+	if !strings.Contains(offer.SDP, "a=ice-lite\r\n") {
+		t.Fatalf("the offer does not tell:\n%s", offer.SDP)
+	}
+	lite.local(offer)
+	full.remote(offer)
+	answer := full.answer()
+	if fx := full.local(answer); !fx.Transport.Controlling || !fx.Transport.Remote.Lite {
+		t.Errorf("the full side: %+v", fx.Transport)
+	}
+	if fx := lite.remote(answer); fx.Transport.Controlling {
+		t.Errorf("the lite side: %+v", fx.Transport)
+	}
+}
+
 // Fingerprint, setup and ICE at session level count for each section without its own.
 func TestSessionLevelTransport(t *testing.T) {
 	text := sessionHead + strings.ReplaceAll(strings.ReplaceAll(sectionHead, "c=IN IP4 0.0.0.0\r\n", ""), "a=rtcp-mux\r\n", "") + "a=ice-options:trickle\r\na=recvonly\r\n" +

@@ -74,3 +74,23 @@ func TestLocalAddressesHidden(t *testing.T) {
 		}
 	})
 }
+
+func TestICELite(t *testing.T) {
+	for _, offers := range []bool{true, false} {
+		inBubble(t, pairOptions{settings: func(name string, s *Settings) { s.ICELite = name == "b" }}, func(p *pair) {
+			if !offers {
+				p.a, p.b = p.b, p.a
+			}
+			p.dataPair(nil)
+			time.Sleep(2 * time.Minute)
+			for _, pc := range []*PeerConnection{p.a, p.b} {
+				if s := pc.ConnectionState(); s != PeerConnectionStateConnected {
+					t.Errorf("state %v after two minutes", s)
+				}
+				if lite := strings.Contains(pc.LocalDescription().SDP, "a=ice-lite"); lite != pc.api.settings.ICELite {
+					t.Errorf("ice-lite in the description: %v", lite)
+				}
+			}
+		})
+	}
+}

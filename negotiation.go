@@ -292,6 +292,9 @@ func (pc *PeerConnection) updateNegotiationNeeded() {
 //
 // [addIceCandidate]: https://www.w3.org/TR/webrtc/#dom-peerconnection-addicecandidate
 func (pc *PeerConnection) AddICECandidate(candidate ICECandidateInit) error {
+	if candidate.Candidate != "" && candidate.SDPMid == nil && candidate.SDPMLineIndex == nil {
+		return typeError("a candidate without SDPMid and SDPMLineIndex")
+	}
 	c := jsep.Candidate{
 		Candidate: candidateText(candidate.Candidate), MID: candidate.SDPMid, UsernameFragment: candidate.UsernameFragment,
 	}

@@ -142,7 +142,9 @@ func TestLitePeer(t *testing.T) {
 func TestLiteSelf(t *testing.T) {
 	lite, full := newPeer(t, "lite", 1), newPeer(t, "full", 2)
 	lite.cfg.ICELite = true
-	lite.must(lite.EnableData())
+	if err := lite.EnableData(); err != nil {
+		t.Fatal(err)
+	}
 	offer := lite.offer()
 	if !strings.Contains(offer.SDP, "a=ice-lite\r\n") {
 		t.Fatalf("the offer does not tell:\n%s", offer.SDP)

@@ -11,16 +11,16 @@ import (
 // talk is the call itself: media, chat and file. It returns when both sides are done, or with an error when ctx ends.
 // leave ends when this side wants to go, media when the media shall stop.
 func (p *peer) talk(ctx, leave, media context.Context, c *chat) error {
-	p.work.Go(func() { p.watchChat(ctx, c) })
-	if err := c.say(p.message); err != nil {
-		return err
-	}
-	p.work.Go(func() { p.readLines(media, c) })
 	if p.duration > 0 {
 		var cancel context.CancelFunc
 		media, cancel = context.WithTimeout(media, p.duration)
 		defer cancel()
 	}
+	p.work.Go(func() { p.watchChat(ctx, c) })
+	if err := c.say(p.message); err != nil {
+		return err
+	}
+	p.work.Go(func() { p.readLines(media, c) })
 	var sending sync.WaitGroup
 	for _, player := range p.players {
 		sending.Go(func() {

@@ -14,6 +14,8 @@ type pipe struct {
 	sink []byte
 	take func(n int) []byte
 	got  int
+	// moved is how many of bufs the last move filled.
+	moved int
 }
 
 func newPipe(tb testing.TB, c Config) *pipe {
@@ -58,6 +60,7 @@ func (p *pipe) move(from, to *Association) {
 		}
 		p.bufs[n] = pkt
 	}
+	p.moved = n
 	for _, pkt := range p.bufs[:n] {
 		_ = to.HandlePacket(p.now, pkt)
 	}
@@ -105,6 +108,30 @@ func BenchmarkTransfer(b *testing.B) {
 	}
 }
 
+// BenchmarkStreams sends 16 KiB messages on many streams at once.
+func BenchmarkStreams(b *testing.B) {
+	for _, streams := range []int{1, 100} {
+		b.Run(fmt.Sprint(streams), func(b *testing.B) {
+			p := newPipe(b, Config{EnableZeroChecksum: true})
+			msg := make([]byte, 16384)
+			b.SetBytes(int64(len(msg)))
+			sent := 0
+			for i := 0; i < b.N; i++ {
+				for p.a.queue.buffered > 2<<20 {
+					p.round()
+				}
+				if err := p.a.Send(p.now, uint16(i%streams), 51, msg, SendOptions{}); err != nil {
+					b.Fatal(err)
+				}
+				sent += len(msg)
+			}
+			for p.got < sent {
+				p.round()
+			}
+		})
+	}
+}
+
 func BenchmarkPingPong(b *testing.B) {
 	p := newPipe(b, Config{})
 	msg := make([]byte, 64)
@@ -112,5 +139,38 @@ func BenchmarkPingPong(b *testing.B) {
 	for i := 0; i < b.N; i++ {
 		_ = p.a.Send(p.now, 1, 51, msg, SendOptions{})
 		p.round()
+	}
+}
+
+// TestPacketsAreEqual: bulk leaves in packets of one size, so that a burst is one system call.
+func TestPacketsAreEqual(t *testing.T) {
+	for _, size := range []int{64, 1000, 1200, 5000, 16384, 262144} {
+		for name, c := range testConfigs() {
+			p := newPipe(t, c)
+			msg := make([]byte, size)
+			count := map[int]int{}
+			total := 0
+			for range 300 {
+				for p.a.BufferedAmount(1) < 300_000 {
+					if err := p.a.Send(p.now, 1, 51, msg, SendOptions{}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				p.move(p.a, p.b)
+				for _, pkt := range p.bufs[:p.moved] {
+					count[len(pkt)]++
+					total++
+				}
+				p.now = p.now.Add(100 * time.Microsecond)
+				p.move(p.b, p.a)
+			}
+			best := 0
+			for _, n := range count {
+				best = max(best, n)
+			}
+			if best < total*95/100 || total < 1000 {
+				t.Errorf("%s, messages of %d: sizes %v", name, size, count)
+			}
+		}
 	}
 }

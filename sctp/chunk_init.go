@@ -23,6 +23,7 @@ const (
 	featReconfig
 	featInterleaving
 	featZeroChecksum
+	featPad
 )
 
 func (f features) has(g features) bool { return f&g != 0 }
@@ -84,6 +85,8 @@ func (c *initChunk) take(p param) bool {
 				c.features |= featForwardTSN
 			case typeIData:
 				c.features |= featInterleaving
+			case typePad:
+				c.features |= featPad
 			}
 		}
 	case 5, 6, 9, 11, 12, paramUnrecognized, 0x8000, 0x8002, 0x8003, 0x8004, 0xC006:
@@ -113,7 +116,7 @@ func (c initChunk) append(b []byte, t chunkType) []byte {
 	if c.features.has(featForwardTSN) {
 		b = appendParam(b, paramForwardTSN, nil)
 	}
-	var ext [4]byte
+	var ext [5]byte
 	e := ext[:0]
 	if c.features.has(featReconfig) {
 		e = append(e, byte(typeReconfig))
@@ -123,6 +126,9 @@ func (c initChunk) append(b []byte, t chunkType) []byte {
 	}
 	if c.features.has(featInterleaving) {
 		e = append(e, byte(typeIData), byte(typeIForwardTSN))
+	}
+	if c.features.has(featPad) {
+		e = append(e, byte(typePad))
 	}
 	b = appendParam(b, paramExtensions, e)
 	if c.features.has(featZeroChecksum) {

@@ -11,7 +11,7 @@ var errStop = errors.New("sctp: stop")
 
 // localFeatures are the extensions that this side offers.
 func (a *Association) localFeatures() features {
-	f := featForwardTSN | featReconfig
+	f := featForwardTSN | featReconfig | featPad
 	if !a.cfg.DisableInterleaving {
 		f |= featInterleaving
 	}

@@ -24,6 +24,7 @@ type Stats struct {
 	PeerWindow                          int
 	ReceiveWindow, ReceiveWindowUsed    int
 	BufferedBytes                       int // queued, not yet sent
+	Unacknowledged                      int // chunks sent and not acknowledged; zero with BufferedBytes zero: all has arrived
 	// Negotiated.
 	Interleaving, ZeroChecksum, PartialReliability, Reconfig bool
 	MaxOutgoingStreams, MaxIncomingStreams                   int
@@ -52,6 +53,7 @@ func (a *Association) Stats() Stats {
 	s.ReceiveWindow = a.window.size
 	s.ReceiveWindowUsed = a.window.lent + a.inbox.held
 	s.BufferedBytes = a.queue.buffered
+	s.Unacknowledged = a.out.len()
 	s.Interleaving, s.ZeroChecksum = a.interleaving, a.sendZero
 	s.PartialReliability = a.peerFeatures.has(featForwardTSN)
 	s.Reconfig = a.peerFeatures.has(featReconfig)

@@ -88,6 +88,7 @@ func newTorture(t testing.TB, seed uint64) *tortureRun {
 	run.granularity = time.Duration(r.IntN(3)) * time.Millisecond
 	for i, e := range run.ends() {
 		e.out = tortureLink(r)
+		e.maxPkt = 1600 // paths change
 		s := &tortureSide{endpoint: e, left: 20 + r.IntN(80)}
 		for range 1 + r.IntN(4) {
 			s.streams = append(s.streams, newTortureStream(r))
@@ -151,6 +152,9 @@ func (run *tortureRun) touch(s *tortureSide, now time.Time) {
 				run.fail("ResetStream: %v", err)
 			}
 		}
+	}
+	if !run.fair && r.IntN(300) == 0 {
+		s.SetPath(now, Path{MTU: 512 + r.IntN(1000), RTT: time.Duration(r.IntN(100)) * time.Millisecond, Changed: r.IntN(2) == 0})
 	}
 	// A reader that stops now and then, and credits late.
 	if !run.fair && r.IntN(50) == 0 {

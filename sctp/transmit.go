@@ -11,8 +11,10 @@ const (
 	maxSingles  = 8
 	maxControls = 16
 	// smallMessage is not cut in two to fill a packet; minFragment is not worth a header.
-	smallMessage = 256
-	minFragment  = 32
+	smallMessage = 128
+	minFragment  = 16
+	// maxFiller is what may be left over then, and is filled with PAD to keep packets of one size.
+	maxFiller = smallMessage + idataHeaderSize
 )
 
 // Next appends the next outgoing packet to dst[:0] and reports whether there was one. The packet is at most max bytes long;
@@ -139,6 +141,7 @@ func (a *Association) appendData(b []byte, limit int) []byte {
 		return b
 	}
 	sent := len(b) - start
+	b = a.appendFiller(b, limit)
 	a.tailProbe, a.resendNow = false, false
 	a.pacer.spend(sent)
 	a.cc.onSent(a.now, inFlight, sent)
@@ -148,6 +151,17 @@ func (a *Association) appendData(b []byte, limit int) []byte {
 	a.armProbe()
 	a.noteIdle()
 	return b
+}
+
+// appendFiller makes a packet as long as the others when a little room is left and more follows: a burst of equal packets is
+// one system call. Only for peers that list PAD (RFC 4820) among what they know; some drop the packet instead of the chunk.
+func (a *Association) appendFiller(b []byte, limit int) []byte {
+	room := limit - len(b)
+	if room < chunkHeaderSize || room > maxFiller || !a.peerFeatures.has(featPad) || a.queue.buffered == 0 || a.out.flight >= a.cc.window() {
+		return b
+	}
+	b = appendChunkHeader(b, typePad, 0, room-chunkHeaderSize)
+	return append(b, make([]byte, room-chunkHeaderSize)...)
 }
 
 // noteIdle marks the delivery rate as limited by the sender when the window is open and nothing waits for it.

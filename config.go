@@ -153,6 +153,9 @@ func NewAPI(s Settings) (*API, error) {
 			return nil, typeError("DTLS version %#04x is not built in", uint16(v))
 		}
 	}
+	if s.AnsweringDTLSRole < 0 || s.AnsweringDTLSRole > DTLSRoleServer {
+		return nil, typeError("DTLS role %v", s.AnsweringDTLSRole)
+	}
 	if s.DTLSMinVersion == DTLS13 && s.DTLSMaxVersion == DTLS12 {
 		return nil, &RangeError{Err: fmt.Errorf("the least DTLS version is above the greatest")}
 	}

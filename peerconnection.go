@@ -133,10 +133,14 @@ func (api *API) NewPeerConnection(c Configuration) (*PeerConnection, error) {
 
 func (pc *PeerConnection) jsepConfig() jsep.Config {
 	s := &pc.api.settings
-	return jsep.Config{
+	cfg := jsep.Config{
 		Capabilities: pc.api.kinds.jsep, Rand: s.rand, BundlePolicy: jsepBundlePolicy(pc.config.BundlePolicy),
 		MaxMessageSize: uint64(s.MaxMessageSize), ICELite: s.ICELite,
 	}
+	if s.AnsweringDTLSRole == DTLSRoleServer {
+		cfg.AnsweringRole = jsep.DTLSRoleServer
+	}
+	return cfg
 }
 
 func (pc *PeerConnection) compositeConfig() compositeConfig {

@@ -73,13 +73,13 @@ func (b *answerBuilder) prepare() error {
 	return nil
 }
 
-// answerRole is this side's DTLS role: the established one, or the one that the offer leaves; active if it leaves both
-// (RFC 9429 §5.3.1, RFC 8842 §5.3).
+// answerRole is this side's DTLS role: the established one, or the one that the offer leaves; that of the configuration if
+// it leaves both (RFC 9429 §5.3.1, RFC 8842 §5.3).
 func (s *Session) answerRole(offered sdp.Setup) DTLSRole {
 	switch {
 	case s.st.conn.fixed:
 		return s.st.conn.role
-	case offered == sdp.SetupActive:
+	case offered == sdp.SetupActive, offered == sdp.SetupActpass && s.cfg.AnsweringRole == DTLSRoleServer:
 		return DTLSRoleServer
 	}
 	return DTLSRoleClient

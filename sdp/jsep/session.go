@@ -20,6 +20,8 @@ type Config struct {
 	// Rand gives session ids, SSRCs, CNAME, track ids and ICE credentials. Required.
 	Rand         io.Reader
 	BundlePolicy BundlePolicy
+	// AnsweringRole is the DTLS role of answers to offers that leave the choice; zero: client, as RFC 8842 §5.3 recommends.
+	AnsweringRole DTLSRole
 	// MaxMessageSize is what this side takes on a data channel, in bytes; zero: 262144.
 	MaxMessageSize uint64
 	// SCTPPort of this side; zero: 5000.
@@ -86,8 +88,13 @@ func New(cfg Config) (*Session, error) {
 // State returns the signaling state.
 func (s *Session) State() SignalingState { return s.st.signaling }
 
-// Close moves to state closed: everything after fails with InvalidStateError, or does nothing.
-func (s *Session) Close() { s.st.signaling = StateClosed }
+// Close moves to state closed and stops the transceivers: everything after fails with InvalidStateError, or does nothing.
+func (s *Session) Close() {
+	s.st.signaling = StateClosed
+	for _, t := range s.st.transceivers {
+		t.stop()
+	}
+}
 
 func (s *Session) closed() bool { return s.st.signaling == StateClosed }
 

@@ -146,7 +146,8 @@ func (s *Session) newSSRC(fresh []Encoding, also uint32) (uint32, error) {
 }
 
 // AddTrack attaches a track to the first sender that may take it, or adds a transceiver (webrtc-pc §5.1 addTrack).
-// reused tells which. InvalidAccessError: a sender has the track already.
+// reused tells which. Two tracks may have the same id; that one and the same track is not sent twice is the caller's to
+// see to.
 func (s *Session) AddTrack(kind, track string, streams []string) (t *Transceiver, reused bool, err error) {
 	if s.closed() {
 		return nil, false, errClosed()
@@ -156,11 +157,6 @@ func (s *Session) AddTrack(kind, track string, streams []string) (t *Transceiver
 	}
 	if err := checkStreams(streams); err != nil {
 		return nil, false, err
-	}
-	for _, o := range s.st.transceivers {
-		if o.Sender.Track == track && !o.Stopped {
-			return nil, false, fail(NameInvalidAccess, "a sender has track %q already", track)
-		}
 	}
 	for _, o := range s.st.transceivers {
 		if o.Sender.Track == "" && o.Kind == kind && !o.Stopping && !o.Stopped && !o.hasSent {

@@ -43,6 +43,26 @@ func TestDTLSRoles(t *testing.T) {
 	}
 }
 
+// An answer takes the passive role where the configuration wants it and the offer leaves it.
+func TestAnswersInTheRoleOfTheConfiguration(t *testing.T) {
+	for offer, want := range map[string]sdp.Setup{
+		"a=setup:actpass": sdp.SetupPassive, "a=setup:active": sdp.SetupPassive, "a=setup:passive": sdp.SetupActive,
+	} {
+		a, b := newPeer(t, "a", 1), newPeerWith(t, "b", Config{Rand: seeded(2), AnsweringRole: DTLSRoleServer})
+		o := a.data().offer()
+		a.local(o)
+		b.remote(edit(o, "a=setup:actpass", offer))
+		an := b.answer()
+		if got := parse(t, an.SDP).SetupOf(0); got != want {
+			t.Errorf("%s: answered %s", offer, got)
+		}
+		fb, fa := b.local(an), a.remote(an)
+		if fb.Transport.DTLSRole.setup() != want || fa.Transport.DTLSRole == fb.Transport.DTLSRole {
+			t.Errorf("%s: roles %s and %s", offer, fa.Transport.DTLSRole, fb.Transport.DTLSRole)
+		}
+	}
+}
+
 func TestAnswersWithImpossibleRoles(t *testing.T) {
 	for _, setup := range []string{"actpass", "holdconn"} {
 		a, b := newPeer(t, "a", 1), newPeer(t, "b", 2)

@@ -64,7 +64,10 @@ func (r *recording) record() (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, recorder.Close()) }()
+	defer func() {
+		err = errors.Join(err, recorder.Close())
+		r.complete(recorder.Stats().Frames) // with those that have waited for a packet that was lost
+	}()
 	r.mu.Lock()
 	r.path, r.first = file.Name(), time.Now()
 	r.mu.Unlock()

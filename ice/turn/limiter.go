@@ -31,7 +31,7 @@ func (b *bucket) take(now time.Time, rate float64) bool {
 	if b.at.IsZero() {
 		b.tokens = rate * burstSeconds
 	} else {
-		b.tokens = min(rate*burstSeconds, b.tokens+now.Sub(b.at).Seconds()*rate)
+		b.tokens = min(rate*burstSeconds, b.tokens+max(0, now.Sub(b.at).Seconds())*rate)
 	}
 	b.at = now
 	if b.tokens < 1 {

@@ -95,7 +95,7 @@ func (s *Server) authenticate(c *call) error {
 		return s.rejectStranger(c, stun.CodeForbidden, "no relaying")
 	case !a.hasSHA1 && !a.hasSHA256:
 		return s.challenge(c, stun.CodeUnauthorized)
-	case a.malformed, a.username == nil && a.userhash == nil, a.realm == nil, a.nonce == nil:
+	case a.username == nil && a.userhash == nil, a.realm == nil, a.nonce == nil:
 		return s.rejectStranger(c, stun.CodeBadRequest, "credentials are not complete")
 	case !s.nonces.valid(c.now, c.from, a.nonce):
 		return s.challenge(c, stun.CodeStaleNonce)

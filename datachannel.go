@@ -85,6 +85,7 @@ type DataChannel struct {
 	mu           sync.Mutex // Like pc.mu: nothing waits under it, no user code runs under it.
 	state        DataChannelState
 	announced    bool // OnOpen's moment has passed
+	wasOpen      bool // for statistics
 	id           *uint16
 	lowThreshold int
 	lastError    error
@@ -109,10 +110,13 @@ func newDataChannel(pc *PeerConnection, o dcep.Options) *DataChannel {
 
 // CreateDataChannel makes a channel; the first one makes negotiation needed. label is at most 65535 bytes. Errors:
 // InvalidStateError (closed), TypeError (label or protocol too long, both limits, a negotiated channel without an id, an
-// id above 65534), OperationError (the id is taken, or none is left). [createDataChannel]
+// id above 65534, no such priority), OperationError (the id is taken, or none is left). [createDataChannel]
 //
 // [createDataChannel]: https://www.w3.org/TR/webrtc/#dom-peerconnection-createdatachannel
 func (pc *PeerConnection) CreateDataChannel(label string, init *DataChannelInit) (*DataChannel, error) {
+	if get(&pc.mu, &pc.closed) {
+		return nil, errClosed()
+	}
 	o, err := dataChannelOptions(label, init)
 	if err != nil {
 		return nil, err
@@ -122,26 +126,21 @@ func (pc *PeerConnection) CreateDataChannel(label string, init *DataChannelInit)
 		id := o.ID
 		dc.id = &id
 	}
-	pc.mu.Lock()
-	if pc.closed {
-		pc.mu.Unlock()
-		return nil, errClosed()
-	}
-	if err := pc.jsep.EnableData(); err != nil {
-		pc.mu.Unlock()
-		return nil, fromJSEP(err)
-	}
-	pc.counters.dataChannelsOpened++
-	pc.updateNegotiationNeeded()
-	pc.mu.Unlock()
 	now, ok := pc.transport.enter()
 	if !ok {
 		return nil, errClosed()
 	}
-	defer pc.transport.exit(now)
-	if err := pc.transport.engine.createChannel(now, dc); err != nil {
+	err = pc.transport.engine.createChannel(now, dc)
+	pc.transport.exit(now)
+	if err != nil {
 		return nil, &OperationError{Err: err}
 	}
+	pc.mu.Lock()
+	defer pc.mu.Unlock()
+	if err := pc.jsep.EnableData(); err != nil {
+		return nil, fromJSEP(err)
+	}
+	pc.updateNegotiationNeeded()
 	return dc, nil
 }
 
@@ -158,6 +157,9 @@ func dataChannelOptions(label string, init *DataChannelInit) (dcep.Options, erro
 		if o.Protocol = *init.Protocol; len(o.Protocol) > 65535 {
 			return o, typeError("a protocol name of %d bytes", len(o.Protocol))
 		}
+	}
+	if init.Priority < 0 || init.Priority > PriorityHigh {
+		return o, typeError("a priority %v", init.Priority)
 	}
 	o.Unordered = init.Ordered != nil && !*init.Ordered
 	o.Priority = init.Priority.weight()
@@ -401,13 +403,13 @@ func (d *DataChannel) Detach() (*DetachedDataChannel, error) {
 func (d *DataChannel) deliver(e messageEvent) {
 	d.mu.Lock()
 	handler, detached := d.onMessage, d.detached
-	closed := d.state == DataChannelStateClosed
+	state := d.state
 	d.mu.Unlock()
-	if detached != nil && !closed {
+	if detached != nil && state != DataChannelStateClosed {
 		detached.push(e)
 		return
 	}
-	if !closed {
+	if state == DataChannelStateOpen { // W3C: once this side has closed the channel, messages are discarded
 		call(d.pc.events, handler, DataChannelMessage{IsString: e.isString, Data: e.data})
 	}
 	d.pc.transport.giveCredit(e.charge)
@@ -418,15 +420,18 @@ func (d *DataChannel) deliver(e messageEvent) {
 func (d *DataChannel) opened(id uint16, charge int) {
 	d.mu.Lock()
 	d.id, d.announced = &id, true
-	handler := d.onOpen
+	handler, counted := d.onOpen, false
 	switch d.state {
 	case DataChannelStateConnecting:
-		d.state = DataChannelStateOpen
+		d.state, d.wasOpen, counted = DataChannelStateOpen, true, true
 	case DataChannelStateOpen:
 	case DataChannelStateClosing, DataChannelStateClosed:
 		handler = nil
 	}
 	d.mu.Unlock()
+	if counted {
+		d.pc.countChannel(&d.pc.counters.dataChannelsOpened)
+	}
 	call0(d.pc.events, handler)
 	d.pc.transport.giveCredit(charge)
 }
@@ -452,13 +457,16 @@ func (d *DataChannel) closedByTransport(cause error) {
 		return
 	}
 	d.state = DataChannelStateClosed
-	onError, onClose, detached := d.onError, d.onClose, d.detached
+	onError, onClose, detached, counted := d.onError, d.onClose, d.detached, d.wasOpen
 	var err error
 	if cause != nil {
 		err = &RTCError{Detail: "sctp-failure", Err: cause}
 		d.lastError = err
 	}
 	d.mu.Unlock()
+	if counted {
+		d.pc.countChannel(&d.pc.counters.dataChannelsClosed)
+	}
 	if detached != nil {
 		detached.end(err)
 	}

@@ -48,15 +48,24 @@ func (c *DetachedDataChannel) push(e messageEvent) {
 	signal(c.wake)
 }
 
-// end makes reads end once the queue is empty: with io.EOF if the channel was closed in order.
+// end makes reads end once the queue is empty: with io.EOF if the channel was closed in order. What is in the queue is
+// charged no more: a reader who has gone must not keep the other channels' window closed.
 func (c *DetachedDataChannel) end(err error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.err == nil {
 		if c.err = err; err == nil {
 			c.err = io.EOF
 		}
 		signal(c.wake)
+	}
+	charge := 0
+	for i := range c.queue {
+		charge += c.queue[i].charge
+		c.queue[i].charge = 0
+	}
+	c.mu.Unlock()
+	if charge > 0 {
+		c.channel.pc.transport.giveCredit(charge)
 	}
 }
 

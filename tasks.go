@@ -212,12 +212,7 @@ func (pc *PeerConnection) onChannel(e dcep.Event) {
 	case dcep.EventClosing:
 		pc.events.post(event{run: dc.closingByPeer})
 	case dcep.EventClosed:
-		pc.events.post(event{run: func() {
-			pc.mu.Lock()
-			pc.counters.dataChannelsClosed++
-			pc.mu.Unlock()
-			dc.closedByTransport(e.Err)
-		}})
+		pc.events.post(event{run: func() { dc.closedByTransport(e.Err) }})
 	case dcep.EventState:
 		pc.onSCTPState(e.State)
 	}
@@ -250,7 +245,7 @@ func channelOf(c *dcep.Channel) *DataChannel {
 // follows it.
 func (pc *PeerConnection) channelFromPeer(dc *DataChannel, id uint16, charge int) {
 	dc.mu.Lock()
-	dc.id, dc.state = &id, DataChannelStateOpen
+	dc.id, dc.state, dc.wasOpen = &id, DataChannelStateOpen, true
 	dc.mu.Unlock()
 	pc.mu.Lock()
 	pc.counters.dataChannelsOpened++
@@ -258,4 +253,11 @@ func (pc *PeerConnection) channelFromPeer(dc *DataChannel, id uint16, charge int
 	pc.mu.Unlock()
 	call(pc.events, handler, dc)
 	dc.opened(id, charge)
+}
+
+// countChannel counts a channel that has opened, or that was open and has closed (webrtc-stats, RTCPeerConnectionStats).
+func (pc *PeerConnection) countChannel(counter *uint64) {
+	pc.mu.Lock()
+	defer pc.mu.Unlock()
+	*counter++
 }

@@ -288,17 +288,26 @@ func (c *Client) Advance(now time.Time) {
 	c.probe()
 }
 
-// probe looks every ProbeAfter, while packets are sent, whether the server has said anything since.
+// probe asks the server whether it still has the allocation, if packets were sent and ProbeAfter has passed without a word
+// from it.
 func (c *Client) probe() {
 	if !c.traffic || (!c.probeAt.IsZero() && c.probeAt.After(c.now)) {
 		return
 	}
-	first := c.now.Sub(c.probeAt) >= c.cfg.ProbeAfter // after a time without packets
-	if !first && !c.heardAt.Add(c.cfg.ProbeAfter).After(c.now) && !c.requested(stun.MethodRefresh) {
-		c.refresh(c.cfg.Lifetime)
+	quiet := c.heardAt.Add(c.cfg.ProbeAfter)
+	switch {
+	case c.now.Sub(c.probeAt) >= c.cfg.ProbeAfter: // the first packet after a time without
+		c.probeAt = c.now.Add(c.cfg.ProbeAfter)
+		return
+	case quiet.After(c.now):
+		c.probeAt = quiet
+	default:
+		c.probeAt = c.now.Add(c.cfg.ProbeAfter)
+		if !c.requested(stun.MethodRefresh) {
+			c.send(&request{method: stun.MethodRefresh, life: c.cfg.Lifetime, probe: true})
+		}
 	}
-	c.traffic = first
-	c.probeAt = c.now.Add(c.cfg.ProbeAfter)
+	c.traffic = false
 }
 
 // Deadline returns when Advance wants to be called next; zero: no timer is armed. After Advance(now) it is zero or after now.

@@ -644,6 +644,34 @@ func TestBrokenConnection(t *testing.T) {
 	}
 }
 
+// A restarted server does not answer on a DTLS association that it has forgotten: a new one is made soon.
+func TestForgottenAssociation(t *testing.T) {
+	k := newTalk(t, func(c *Config) { c.Transport = DTLS })
+	k.c.Allocate(k.now)
+	k.c.HandleDialResult(k.now, 1, nil)
+	raw, _ := k.sent(stun.MethodAllocate)
+	_ = k.reply(raw, success, nil, relayed, mapped, lifetime(600))
+	if err := k.c.CreatePermission(k.now, peerAddr.Addr()); err != nil {
+		t.Fatal(err)
+	}
+	raw, _ = k.sent(stun.MethodCreatePermission)
+	_ = k.reply(raw, success, nil)
+	k.advance(time.Minute)
+	k.events()
+	begin := k.now
+	buf := make([]byte, 100)
+	for k.now.Sub(begin) < 3*time.Second && k.c.State() == StateAllocated {
+		if _, ok := k.c.Wrap(buf, MaxHeadroom, 10, peerAddr); !ok {
+			t.Fatal("no way")
+		}
+		k.advance(20 * time.Millisecond)
+	}
+	list := k.events()
+	if e, ok := last[EventDial](list); !ok || e.Gen != 2 || k.now.Sub(begin) > 2600*time.Millisecond {
+		t.Errorf("%+v after %v", list, k.now.Sub(begin))
+	}
+}
+
 func TestConfig(t *testing.T) {
 	good := Config{Server: netip.MustParseAddrPort("30.0.0.1:3478"), Rand: rand.NewChaCha8([32]byte{})}
 	for what, change := range map[string]func(*Config){

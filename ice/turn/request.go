@@ -12,6 +12,7 @@ type request struct {
 	method stun.Method
 	peer   *peer         // of CreatePermission and ChannelBind
 	life   time.Duration // of Allocate and Refresh; below zero: give the allocation back
+	probe  bool          // a Refresh because the server is silent
 
 	id         [stun.TransactionIDSize]byte
 	raw        []byte    // as sent, to be sent again
@@ -31,7 +32,9 @@ const (
 	streamTimeout = 39500 * time.Millisecond
 	// closingRequests is how often a goodbye is sent.
 	closingRequests = 3
-	maxRequests     = maxPeers + 2
+	// dtlsProbes is how often it is asked over DTLS whether the server has the allocation still.
+	dtlsProbes  = 2
+	maxRequests = maxPeers + 2
 )
 
 // giveBack is the life of a Refresh that ends the allocation.
@@ -131,9 +134,9 @@ func (c *Client) transmit(r *request) {
 	switch {
 	case c.cfg.Transport.Stream():
 		r.next = c.now.Add(streamTimeout)
-	case r.count >= c.attempts():
+	case r.count >= c.attempts(r):
 		r.next = c.now.Add(rm * c.cfg.RTO)
-		if c.state == StateClosing {
+		if c.attempts(r) < c.cfg.MaxRequests {
 			r.next = c.now.Add(r.rto)
 		}
 	default:
@@ -142,9 +145,14 @@ func (c *Client) transmit(r *request) {
 	r.rto *= 2
 }
 
-func (c *Client) attempts() int {
-	if c.state == StateClosing {
+// attempts is how often a request is sent. A server that was restarted knows nothing of a DTLS association and answers
+// nothing on it: there a probe gives up soon, and a new association is made.
+func (c *Client) attempts(r *request) int {
+	switch {
+	case c.state == StateClosing:
 		return min(closingRequests, c.cfg.MaxRequests)
+	case r.probe && c.cfg.Transport == DTLS:
+		return min(dtlsProbes, c.cfg.MaxRequests)
 	}
 	return c.cfg.MaxRequests
 }
@@ -156,7 +164,7 @@ func (c *Client) retransmit() {
 		switch {
 		case r.next.After(c.now):
 			i++
-		case c.cfg.Transport.Stream() || r.count >= c.attempts():
+		case c.cfg.Transport.Stream() || r.count >= c.attempts(r):
 			c.requests = slices.Delete(c.requests, i, i+1)
 			c.failed(r, ErrTimeout)
 			i = 0 // it may have ended others

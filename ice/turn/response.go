@@ -101,7 +101,7 @@ func (c *Client) authenticate(r *request, t stun.MessageType, a *attributes, pkt
 
 // refused handles an error response.
 func (c *Client) refused(r *request, a *attributes) {
-	refusal := &Error{Code: a.errorCode, Reason: strings.ToValidUTF8(a.reason[:min(len(a.reason), 128)], "�")}
+	refusal := &Error{Code: a.errorCode, Reason: readable(a.reason)}
 	switch {
 	case a.errorCode == 401 || a.errorCode == 438:
 		if err := c.challenged(r, a, refusal); err != nil {
@@ -130,6 +130,12 @@ func (c *Client) refused(r *request, a *attributes) {
 	default:
 		c.failed(r, refusal)
 	}
+}
+
+// readable is text from outside without what could break a line of a log; some servers end it with zeros.
+func readable(text string) string {
+	text = strings.TrimRight(text[:min(len(text), 128)], "\x00")
+	return strings.ToValidUTF8(text, "?")
 }
 
 // challenged takes the realm and nonce of a 401 or 438 over and sends the request again. An error: that is of no use.

@@ -1,8 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/pion/rtcp"
@@ -18,7 +19,7 @@ func (p *peer) talk(ctx, leave, media context.Context, c *chat) error {
 	}
 	p.work.Go(func() { p.watchChat(ctx, c) })
 	if err := c.say(p.message); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errPeerLeft, err)
 	}
 	p.work.Go(func() { p.readLines(media, c) })
 	var sending sync.WaitGroup
@@ -38,7 +39,7 @@ func (p *peer) talk(ctx, leave, media context.Context, c *chat) error {
 		frames[player.track.Kind().String()] += player.sent
 	}
 	if err := c.bye(frames); err != nil {
-		return errors.Join(context.Cause(ctx), err)
+		return cmp.Or(context.Cause(ctx), fmt.Errorf("%w: %w", errPeerLeft, err))
 	}
 	return p.finish(ctx, leave, c)
 }

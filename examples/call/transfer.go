@@ -73,7 +73,7 @@ func (t *transfer) progress() string {
 	defer t.mu.Unlock()
 	switch {
 	case t.finished && t.err == nil:
-		return bar(1, 10) + " intact"
+		return "intact"
 	case t.finished:
 		return "failed"
 	case t.Size == 0:

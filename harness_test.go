@@ -215,3 +215,22 @@ func (p *pair) dataPair(init *DataChannelInit) (a, b *DataChannel) {
 	b = within(p, 10*time.Second, "channel at the other side", remote)
 	return a, b
 }
+
+// rejectSection makes the port of the section of a kind zero, and takes it out of the BUNDLE group.
+func rejectSection(d SessionDescription, kind string) SessionDescription {
+	parts := strings.Split(d.SDP, "\r\nm=")
+	for i, m := range parts[1:] {
+		if !strings.HasPrefix(m, kind) {
+			continue
+		}
+		fields := strings.SplitN(m, " ", 3)
+		parts[i+1] = fields[0] + " 0 " + fields[2]
+		_, mid, _ := strings.Cut(m, "a=mid:")
+		mid, _, _ = strings.Cut(mid, "\r\n")
+		group, rest, _ := strings.Cut(parts[0], "a=group:BUNDLE")
+		mids, rest, _ := strings.Cut(rest, "\r\n")
+		parts[0] = group + "a=group:BUNDLE" + strings.Replace(mids, " "+mid, "", 1) + "\r\n" + rest
+	}
+	d.SDP = strings.Join(parts, "\r\nm=")
+	return d
+}

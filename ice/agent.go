@@ -29,6 +29,10 @@ type Agent struct {
 	gather   gathering
 	found    foundations
 
+	// Allocations on TURN servers.
+	relays  []*relay
+	relayTx []byte
+
 	// Generations: the one being established, and the one before while its pair still carries packets.
 	cur, prev *generation
 	lastLocal Parameters // of the latest generation that had some
@@ -160,11 +164,13 @@ func (a *Agent) run(now time.Time) {
 	a.deadlineSet = false
 	a.expireConsent(now)
 	a.expireTransactions(now)
+	a.runRelays(now)
 	a.runGathering(now)
 	a.nominate(now)
 	a.pace(now)
 	a.updateRoute()
 	a.checkConsent(now)
+	a.runRelays(now) // what was sent by relays may have set their timers
 	a.updateState(now)
 }
 
@@ -186,6 +192,9 @@ func (a *Agent) nextDeadline() time.Time {
 	var d time.Time
 	for _, t := range a.transactions {
 		d = firstTime(d, t.next)
+	}
+	for _, r := range a.relays {
+		d = firstTime(d, r.client.Deadline())
 	}
 	d = firstTime(d, a.gatheringDeadline())
 	d = firstTime(d, a.nominationTime())
@@ -230,12 +239,16 @@ func (a *Agent) Close(now time.Time) {
 	for _, b := range a.bases {
 		a.post(EventUnbind{b.id})
 	}
-	a.bases = nil
+	a.out = outbox{}
+	for _, r := range a.relays {
+		r.client.Close(now)
+		a.takeRelayPackets(r) // the goodbyes are the last that goes out
+	}
+	a.bases, a.relays = nil, nil
 	a.transactions, a.resolves = nil, nil
 	a.cur, a.prev = a.newGeneration(), nil
 	a.gather = gathering{gen: a.gather.gen, state: a.gather.state}
 	a.verified = verifiedSet{}
-	a.out = outbox{}
 	a.routePair, a.route = nil, Route{}
 	a.deadlineSet = false
 	a.setState(StateClosed)

@@ -34,21 +34,30 @@ func (a *Agent) HandlePacket(now time.Time, base BaseID, remote netip.AddrPort, 
 		a.counters.Malformed++
 		return Packet{}, errUnknownBase
 	}
+	remote = normalize(remote)
+	if r := a.relayFor(b, remote, pkt); r != nil {
+		return a.handleRelayPacket(now, r, pkt)
+	}
+	return Packet{}, a.handleSTUN(now, b, remote, pkt)
+}
+
+// handleSTUN feeds a message that came to a base, directly or by its relay.
+func (a *Agent) handleSTUN(now time.Time, b *base, remote netip.AddrPort, pkt []byte) error {
 	if !a.decode(pkt) {
 		a.counters.Malformed++
-		return Packet{}, errMalformed
+		return errMalformed
 	}
 	if a.expireConsent(now) {
 		a.run(now) // strict: what comes after the expiry finds it done
 	}
 	before := a.now
 	a.now = now
-	if err := a.handleMessage(now, b, normalize(remote)); err != nil {
+	if err := a.handleMessage(now, b, remote); err != nil {
 		a.now = before // nothing has changed, and the timers that are due have not run
-		return Packet{}, err
+		return err
 	}
 	a.run(now)
-	return Packet{}, nil
+	return nil
 }
 
 func (a *Agent) handleMessage(now time.Time, b *base, remote netip.AddrPort) error {
@@ -221,6 +230,9 @@ func (a *Agent) checkSucceeded(now time.Time, t *transaction, attrs attributes) 
 	if !p.nominate {
 		g.untrigger(p)
 	}
+	if s := g.selected; p.late && s != nil && s != v && v.priority <= s.priority {
+		a.hurry(s) // why does the peer tell us of another way?
+	}
 	switch {
 	case t.useCandidate && a.role == RoleControlling:
 		a.selectPair(v)
@@ -269,7 +281,7 @@ func (a *Agent) discovered(g *generation, l *localCandidate, p *pair) *pair {
 		return p
 	}
 	v := &pair{id: a.newID(), gen: g, local: l, remote: p.remote, lastReceived: a.now}
-	v.counters = p.counters
+	v.counters, v.late = p.counters, p.late
 	v.setPriority(a.role)
 	return v
 }

@@ -20,6 +20,7 @@ type pair struct {
 	queued   bool  // in the triggered-check queue
 	nominate bool  // the next check carries USE-CANDIDATE
 	wanted   bool  // controlled: the peer has nominated it, and its check has not succeeded yet (§7.3.1.5)
+	late     bool  // formed after the nomination: it is checked all the same
 	produced *pair // the valid pair that its check has made; itself, or one with a reflexive local candidate
 
 	// Valid list.
@@ -31,6 +32,7 @@ type pair struct {
 	nextConsent  time.Time // zero: the pair never carried packets
 	probeAt      time.Time // when an unanswered consent check makes us probe; zero: it is answered
 	lastReceived time.Time // the latest authenticated message
+	suspect      bool      // a consent check was not answered for a while
 
 	counters pairCounters
 }
@@ -59,13 +61,16 @@ func (a *Agent) addPair(g *generation, l *localCandidate, r *remoteCandidate) *p
 			return p
 		}
 	}
-	p := &pair{gen: g, local: l, remote: r, state: PairFrozen}
+	p := &pair{gen: g, local: l, remote: r, state: PairFrozen, late: g.selected != nil}
 	p.setPriority(a.role)
 	if len(g.pairs) >= maxPairs && !g.evict(p.priority) {
 		return nil
 	}
 	p.id = a.newID()
 	g.insert(p)
+	if l.base.relay != nil {
+		a.permit(l.base.relay, r.Addr)
+	}
 	busy := false
 	for _, q := range g.pairs {
 		if q == p || !q.sameFoundation(p) {
@@ -77,7 +82,7 @@ func (a *Agent) addPair(g *generation, l *localCandidate, r *remoteCandidate) *p
 		}
 		busy = busy || q.state != PairFailed
 	}
-	if !busy {
+	if !busy || p.late || g.reopened { // one that comes later must not wait for those that have died
 		p.state = PairWaiting
 	}
 	return p
@@ -215,16 +220,16 @@ func (g *generation) untrigger(p *pair) {
 }
 
 // nextOrdinary returns the best waiting pair; when there is none, pairs whose foundation is idle thaw first (RFC 8445
-// §6.1.4.2). After the nomination there are no ordinary checks any more (§8.1.2).
+// §6.1.4.2). After the nomination there are no ordinary checks any more (§8.1.2), but for the pairs that are open.
 func (g *generation) nextOrdinary() *pair {
-	if g.selected != nil || !g.ready() {
+	if !g.ready() {
 		return nil
 	}
 	if p := g.firstWaiting(); p != nil {
 		return p
 	}
 	for _, p := range g.pairs {
-		if p.state == PairFrozen && !g.foundationBusy(p) {
+		if p.state == PairFrozen && g.open(p) && !g.foundationBusy(p) {
 			p.state = PairWaiting
 		}
 	}
@@ -233,14 +238,14 @@ func (g *generation) nextOrdinary() *pair {
 
 // hasOrdinary tells whether nextOrdinary would find a pair.
 func (g *generation) hasOrdinary() bool {
-	return g.selected == nil && g.ready() && slices.ContainsFunc(g.pairs, func(p *pair) bool {
-		return (p.state == PairWaiting && !p.queued) || (p.state == PairFrozen && !g.foundationBusy(p))
+	return g.ready() && slices.ContainsFunc(g.pairs, func(p *pair) bool {
+		return g.open(p) && ((p.state == PairWaiting && !p.queued) || (p.state == PairFrozen && !g.foundationBusy(p)))
 	})
 }
 
 func (g *generation) firstWaiting() *pair {
 	for _, p := range g.pairs {
-		if p.state == PairWaiting && !p.queued {
+		if p.state == PairWaiting && !p.queued && g.open(p) {
 			return p
 		}
 	}
@@ -249,12 +254,24 @@ func (g *generation) firstWaiting() *pair {
 
 func (g *generation) foundationBusy(p *pair) bool {
 	for _, q := range g.pairs {
-		if q != p && q.sameFoundation(p) && (q.state == PairWaiting || q.state == PairInProgress) {
+		if q != p && q.sameFoundation(p) && g.open(q) && (q.state == PairWaiting || q.state == PairInProgress) {
 			return true
 		}
 	}
 	return false
 }
+
+// open tells whether checks of a pair make sense after the nomination.
+//
+// Deviates: RFC 8445 §8.1.2 ends all others. While a relay is in use better pairs are welcome, and candidates that come
+// later mean that a network has changed.
+func (g *generation) open(p *pair) bool {
+	s := g.selected
+	return s == nil || p.late || (s.relayed() && !p.relayed() && p.priority > s.priority)
+}
+
+// relayed tells whether a pair needs a TURN server.
+func (p *pair) relayed() bool { return p.local.Type == TypeRelay || p.remote.Type == TypeRelay }
 
 // thaw sets the frozen pairs of a foundation that has had success to waiting (RFC 8445 §7.2.5.3.3).
 func (g *generation) thaw(p *pair) {

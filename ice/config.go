@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/openparley/webrtc/ice/turn"
 )
 
 // Errors of the package. They come wrapped with context; use errors.Is.
@@ -76,14 +78,32 @@ type ServerKind uint8
 const (
 	// ServerSTUN: binding requests over UDP, for server-reflexive candidates.
 	ServerSTUN ServerKind = iota
+	// ServerTURN: an allocation, for a relayed candidate, and over UDP a server-reflexive one.
+	ServerTURN
 )
 
-// Server is one STUN server.
+// Server is one STUN or TURN server. It is comparable: allocations on a server that is configured again are kept.
 type Server struct {
 	Kind ServerKind
 	URL  string // as configured; repeated in candidates, errors and statistics
 	Host string // a name or an IP literal without brackets
-	Port uint16 // zero: 3478
+	Port uint16 // zero: 3478, or 5349 for TLS and DTLS
+
+	// Transport is how a TURN server is reached; the zero value: UDP.
+	Transport turn.Transport
+	// Username and Password are the long-term credentials for a TURN server.
+	Username, Password string
+}
+
+// port returns the port of a server with its default (RFC 7064 §3.2, RFC 7065 §3.2).
+func (s *Server) port() uint16 {
+	switch {
+	case s.Port != 0:
+		return s.Port
+	case s.Kind == ServerTURN && (s.Transport == turn.TLS || s.Transport == turn.DTLS):
+		return 5349
+	}
+	return 3478
 }
 
 // Config is the configuration of an Agent. Rand must be set; every other zero value works.
@@ -136,7 +156,8 @@ type Config struct {
 // Caps on what a peer, a driver or a server can make grow.
 const (
 	maxBases       = 64   // bound sockets
-	maxServers     = 16   // STUN servers
+	maxServers     = 16   // STUN and TURN servers
+	maxRelays      = 16   // allocations
 	maxNameAddrs   = 2    // addresses taken of one name of a remote candidate
 	maxLocals      = 128  // local candidates of a generation
 	maxRemotes     = 128  // remote candidates of a generation, signaled and peer-reflexive

@@ -8,7 +8,7 @@ import (
 func (p *pair) refresh(now time.Time, timeout time.Duration) {
 	p.consentUntil = now.Add(timeout)
 	p.lastReceived = now
-	p.probeAt = time.Time{}
+	p.probeAt, p.suspect = time.Time{}, false
 }
 
 // expireConsent ends the pairs whose consent is over: nothing is sent on them any more (RFC 7675 §5.1). It tells whether
@@ -101,7 +101,7 @@ func (a *Agent) checkConsent(now time.Time) {
 			a.maintain(p, kindConsent, a.cfg.ConsentTimeout)
 		}
 		if !p.probeAt.IsZero() && !p.probeAt.After(now) {
-			p.probeAt = time.Time{}
+			p.probeAt, p.suspect = time.Time{}, true
 			a.maintain(p, kindProbe, a.cfg.RTO)
 		}
 	}
@@ -124,6 +124,19 @@ func (a *Agent) maintain(p *pair, kind transactionKind, rto time.Duration) {
 		p.counters.consentSent++
 	}
 }
+
+// hurry asks for consent now, and is soon suspicious: another pair is there.
+func (a *Agent) hurry(p *pair) {
+	if !p.valid || p.suspect || p != a.routePair {
+		return
+	}
+	a.maintain(p, kindConsent, a.cfg.ConsentTimeout)
+	p.nextConsent = a.now.Add(a.jitter(a.cfg.ConsentInterval))
+	p.probeAt = a.now.Add(max(hurryAfter, 2*p.counters.currentRTT))
+}
+
+// hurryAfter is how long the consent check of a pair waits for its answer when there is another pair.
+const hurryAfter = 200 * time.Millisecond
 
 func (a *Agent) probing(p *pair) bool {
 	for _, t := range a.transactions {
@@ -197,6 +210,8 @@ func (a *Agent) stateOf(now time.Time) State {
 		return StateFailed
 	case a.exhausted() && !a.failTime().After(now):
 		return StateFailed
+	case g.reopened:
+		return StateDisconnected
 	case len(g.pairs) > 0 || (a.cfg.Lite && !g.started.IsZero()) || a.state != StateNew:
 		return StateChecking
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/pion/stun/v3"
+
+	"github.com/openparley/webrtc/ice/turn"
 )
 
 // base is a local UDP address that was asked for (RFC 8445 §5.1.1.1).
@@ -21,6 +23,7 @@ type base struct {
 	name  string // what stands for its address (Config.HideHosts)
 	named uint64 // the gathering that waits for the name; zero: none
 	gone  bool   // no interface has it any more; the old pair of a restart may
+	relay *relay // of a relayed address: the allocation that it belongs to
 }
 
 // scoped gives a link-local address the zone of the base.
@@ -107,17 +110,16 @@ func (a *Agent) startGathering(now time.Time) {
 	}
 	a.post(EventGatheringState{GatheringActive})
 	a.post(EventInterfaces{a.gather.gen})
-	if a.cfg.Policy == PolicyRelay || a.cfg.Lite {
-		return // only relays would be asked, or nobody
-	}
+	a.keepRelays()
 	for i, conf := range a.cfg.Servers {
-		s := &server{Server: conf, id: a.newID(), index: i}
-		if s.Port == 0 {
-			s.Port = 3478
+		if a.cfg.Lite || (a.cfg.Policy == PolicyRelay && conf.Kind != ServerTURN) {
+			continue
 		}
+		s := &server{Server: conf, id: a.newID(), index: i}
 		a.gather.servers = append(a.gather.servers, s)
 		if addr, err := netip.ParseAddr(s.Host); err == nil {
 			s.addrs = []netip.Addr{addr.Unmap()}
+			a.addConnectedRelay(s)
 			continue
 		}
 		s.resolving = true
@@ -191,7 +193,17 @@ func (a *Agent) useInterface(addr netip.Addr, pref uint16) {
 
 // inUse tells whether the pair in use before a restart needs the base.
 func (a *Agent) inUse(b *base) bool {
-	return a.prev != nil && slices.ContainsFunc(a.prev.valid, func(v *pair) bool { return v.valid && v.local.base == b })
+	return a.prev != nil && slices.ContainsFunc(a.prev.valid, func(v *pair) bool {
+		return v.valid && (v.local.base == b || v.local.base.under() == b)
+	})
+}
+
+// under returns the base whose socket carries the packets of this one.
+func (b *base) under() *base {
+	if b.relay != nil {
+		return b.relay.under
+	}
+	return b
 }
 
 func (a *Agent) unbind(b *base) {
@@ -200,6 +212,11 @@ func (a *Agent) unbind(b *base) {
 		a.post(EventUnbind{b.id})
 	}
 	a.dropTransactions(func(t *transaction) bool { return t.base == b })
+	for _, r := range slices.Clone(a.relays) {
+		if r.under == b {
+			a.dropRelay(r)
+		}
+	}
 }
 
 func (a *Agent) base(id BaseID) *base {
@@ -256,7 +273,7 @@ func (a *Agent) addLocal(b *base, c Candidate) {
 		return
 	}
 	for _, l := range g.locals {
-		if l.base == b && l.Addr == c.Addr && l.Type != TypePeerReflexive {
+		if l.base.under() == b.under() && l.Addr == c.Addr && l.Type != TypePeerReflexive {
 			return
 		}
 	}
@@ -281,8 +298,14 @@ func (a *Agent) addQuery(b *base, s *server) {
 			addr.IsLinkLocalUnicast() != local.IsLinkLocalUnicast() {
 			continue
 		}
+		if s.Kind == ServerTURN {
+			if s.Transport == turn.UDP {
+				a.addRelay(b, s, addr)
+			}
+			continue
+		}
 		a.gather.queries = append(a.gather.queries, &query{
-			base: b, server: s, remote: netip.AddrPortFrom(addr.WithZone(""), s.Port),
+			base: b, server: s, remote: netip.AddrPortFrom(addr.WithZone(""), s.port()),
 		})
 	}
 }
@@ -313,6 +336,7 @@ func (a *Agent) serverResolved(gen, id uint64, addrs []netip.Addr, err error) {
 		a.post(EventCandidateError{URL: s.URL, Code: 701, Text: text})
 		return
 	}
+	a.addConnectedRelay(s)
 	for _, b := range a.bases {
 		if b.bound && !b.gone {
 			a.addQuery(b, s)
@@ -338,6 +362,9 @@ func (a *Agent) refreshDue(q *query) bool {
 func (a *Agent) wantsRefresh() bool { return a.cur.selected == nil && a.state != StateFailed }
 
 func (a *Agent) startQuery() bool {
+	if a.startRelay() {
+		return true
+	}
 	q := a.nextQuery()
 	if q == nil {
 		return false
@@ -415,13 +442,14 @@ func (a *Agent) runGathering(now time.Time) {
 	for _, q := range a.gather.queries {
 		q.fail(a, 701, "no answer from the STUN server")
 	}
+	a.endRelays()
 	a.gather.listing = false
 	a.gather.state = GatheringComplete
 	a.post(EventGatheringState{GatheringComplete})
 }
 
 func (a *Agent) gatheringPending() bool {
-	return a.gather.listing ||
+	return a.gather.listing || slices.ContainsFunc(a.relays, (*relay).pending) ||
 		slices.ContainsFunc(a.bases, func(b *base) bool { return !b.bound || b.named == a.gather.gen }) ||
 		slices.ContainsFunc(a.gather.servers, func(s *server) bool { return s.resolving }) ||
 		slices.ContainsFunc(a.gather.queries, func(q *query) bool { return q.state == queryQueued || q.state == querySent })

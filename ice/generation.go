@@ -33,6 +33,7 @@ type generation struct {
 	nominating *pair   // the pair whose nomination is on its way (§8.1.1)
 	selected   *pair   // the nominated one
 
+	reopened   bool        // the selected pair has died and checks go on
 	before     *generation // the one that Rollback goes back to; nil once started
 	started    time.Time   // when checks could begin
 	lastRemote time.Time   // when the latest remote candidate came
@@ -188,7 +189,9 @@ func (a *Agent) Rollback(now time.Time) {
 	if a.prev == old {
 		a.prev = nil
 	}
-	lost := func(b *base) bool { return !slices.Contains(a.bases, b) }
+	lost := func(b *base) bool {
+		return !slices.Contains(a.bases, b.under()) || (b.relay != nil && !slices.Contains(b.relay.bases, b))
+	}
 	old.locals = slices.DeleteFunc(old.locals, func(l *localCandidate) bool { return lost(l.base) })
 	old.pairs = slices.DeleteFunc(old.pairs, func(p *pair) bool { return lost(p.local.base) })
 	old.valid = slices.DeleteFunc(old.valid, func(p *pair) bool { return lost(p.local.base) })
@@ -214,6 +217,11 @@ func (a *Agent) closePrevious() {
 	for _, b := range slices.Clone(a.bases) {
 		if b.gone {
 			a.unbind(b)
+		}
+	}
+	for _, r := range slices.Clone(a.relays) {
+		if r.gone {
+			a.closeRelay(r)
 		}
 	}
 }

@@ -55,7 +55,10 @@ func (a *Agent) nominationTime() time.Time {
 // nominee returns the pair to nominate and when.
 func (a *Agent) nominee() (*pair, time.Time) {
 	g := a.cur
-	if a.role != RoleControlling || g.selected != nil || g.nominating != nil || g.firstValid.IsZero() {
+	if g.selected != nil {
+		return a.renominee(), a.now
+	}
+	if a.role != RoleControlling || g.nominating != nil || g.firstValid.IsZero() {
 		return nil, time.Time{}
 	}
 	hope := a.gather.state != GatheringComplete || !g.remoteEnd // better candidates may come
@@ -72,10 +75,36 @@ func (a *Agent) nominee() (*pair, time.Time) {
 	return nil, time.Time{}
 }
 
+// renominee returns the pair that is to be nominated in the place of the selected one.
+//
+// Deviates: RFC 8445 §8.1.1 nominates once. Here a pair gives way to one that needs no relay, to a better one of a network
+// that has appeared since, and, when it does not answer any more, to any other that does. Peers that follow the latest
+// nomination, as browsers do, follow.
+func (a *Agent) renominee() *pair {
+	g := a.cur
+	s := g.selected
+	if a.role != RoleControlling || g.nominating != nil {
+		return nil
+	}
+	for _, p := range g.pairs {
+		v := p.produced
+		if p.state != PairSucceeded || !p.isValid() || v == s || v.suspect {
+			continue
+		}
+		better := v.priority > s.priority && (p.late || (s.relayed() && !v.relayed()))
+		if better || (s.suspect && s.valid && v.lastReceived.After(s.lastReceived)) {
+			return p
+		}
+	}
+	return nil
+}
+
 // acceptance is how long better pairs are waited for.
 func (a *Agent) acceptance(p *pair) time.Duration {
 	l, r := p.local.Type, p.remote.Type
 	switch {
+	case p.gen.reopened:
+		return 0
 	case l == TypeRelay || r == TypeRelay:
 		return a.cfg.RelayWait
 	case l == TypeHost && r == TypeHost:
@@ -88,7 +117,7 @@ func (a *Agent) acceptance(p *pair) time.Duration {
 func (a *Agent) follow(now time.Time, v *pair) {
 	s := v.gen.selected
 	v.nominated = true
-	if s == nil || (s != v && (v.priority > s.priority || !s.valid || now.Sub(s.lastNominate) > renominateAfter)) {
+	if s == nil || (s != v && (v.priority > s.priority || v.late || !s.valid || now.Sub(s.lastNominate) > renominateAfter)) {
 		a.selectPair(v)
 	}
 }
@@ -100,18 +129,20 @@ func (a *Agent) selectPair(v *pair) {
 	if g.selected == v {
 		return
 	}
-	g.selected = v
+	g.selected, g.reopened = v, false
 	v.nominated = true
 	if v.lastNominate.IsZero() {
 		v.lastNominate = a.now
 	}
-	for _, p := range g.triggered {
-		p.queued = false
-	}
-	g.triggered = nil
+	g.triggered = slices.DeleteFunc(g.triggered, func(p *pair) bool {
+		p.queued = g.open(p)
+		return !p.queued
+	})
 	for _, p := range g.pairs {
 		p.nominate = false
-		a.cancelChecks(p)
+		if !g.open(p) {
+			a.cancelChecks(p)
+		}
 	}
 	a.switches++
 	a.post(EventSelectedPair{Local: v.local.Candidate, Remote: v.remote.Candidate, Base: v.local.base.id})

@@ -17,7 +17,8 @@ type Transmit struct {
 type Route struct {
 	Base     BaseID
 	Remote   netip.AddrPort // with the base's zone if it is link-local
-	Headroom int            // bytes that must be free in front of a packet (a relay's header); zero today
+	Headroom int            // bytes that must be free in front of a packet, for a relay's header: [Agent.Wrap]
+	Peer     netip.AddrPort // whom they reach: Remote, or who is behind the relay
 	MTU      int            // largest UDP payload that the route is trusted to carry, headroom included
 }
 
@@ -71,6 +72,10 @@ func (a *Agent) Next(dst []byte) (Transmit, bool) {
 
 // send queues a datagram, or drops it when too many wait: STUN repeats itself.
 func (a *Agent) send(b *base, remote netip.AddrPort, data []byte) {
+	if b.relay != nil {
+		a.sendRelayed(b.relay, remote, data)
+		return
+	}
 	if !a.out.push(b.id, b.scoped(remote), data) {
 		a.counters.SendDropped++
 	}
@@ -91,6 +96,10 @@ func (a *Agent) RTT() time.Duration {
 
 func (a *Agent) updateRoute() {
 	p := a.pickRoute()
+	if p != nil && p.local.base.relay != nil {
+		a.updateRelayRoute(p)
+		return
+	}
 	if p == a.routePair {
 		return
 	}
@@ -99,7 +108,7 @@ func (a *Agent) updateRoute() {
 		a.route = Route{}
 		return
 	}
-	a.route = Route{Base: p.local.base.id, Remote: p.local.base.scoped(p.remote.Addr), MTU: a.cfg.MTU}
+	a.route = Route{Base: p.local.base.id, Remote: p.local.base.scoped(p.remote.Addr), Peer: p.remote.Addr, MTU: a.cfg.MTU}
 }
 
 // pickRoute chooses among the pairs that have consent.

@@ -154,7 +154,7 @@ func (a *Agent) takeCheck(now time.Time, g *generation, e earlyCheck) {
 func (a *Agent) learnPair(g *generation, e earlyCheck) *pair {
 	var l *localCandidate
 	for _, c := range g.locals {
-		if c.base == e.base && c.Type == TypeHost {
+		if c.base == e.base && (c.Type == TypeHost || c.Type == TypeRelay) {
 			l = c
 		}
 	}

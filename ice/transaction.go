@@ -166,7 +166,7 @@ func (a *Agent) hasPacedWork() bool {
 	if a.state == StateFailed || a.cfg.Lite || len(a.transactions) >= maxTransaction {
 		return false
 	}
-	return len(a.cur.triggered) > 0 || a.nextQuery() != nil || a.cur.hasOrdinary()
+	return len(a.cur.triggered) > 0 || slices.ContainsFunc(a.relays, (*relay).queued) || a.nextQuery() != nil || a.cur.hasOrdinary()
 }
 
 func (a *Agent) startTriggered() bool {

@@ -36,6 +36,7 @@ type world struct {
 	blocked   func(from, to netip.AddrPort) bool
 	names     map[string][]netip.Addr
 	sent      int
+	turn      *turnWorld
 }
 
 var (
@@ -137,6 +138,7 @@ type node struct {
 	states  []string
 	events  []Event
 	selects []EventSelectedPair
+	heard   []string // application packets
 }
 
 func (w *world) add(name string, cfg Config, addrs ...string) *node {
@@ -266,7 +268,7 @@ func (w *world) transmit(n *node, from, to netip.AddrPort, data []byte) {
 			delay += time.Duration(w.rng.Int64N(int64(w.jitter)))
 		}
 		// The way to the server loses nothing: two NATs and no reflexive candidate are a call for a relay.
-		lost := w.rng.Float64() < w.loss && to != stunServer
+		lost := w.rng.Float64() < w.loss && to != stunServer && to != turnServer
 		if lost || (w.blocked != nil && w.blocked(from, to)) {
 			continue
 		}
@@ -275,6 +277,10 @@ func (w *world) transmit(n *node, from, to netip.AddrPort, data []byte) {
 }
 
 func (w *world) deliver(from, to netip.AddrPort, data []byte) {
+	if w.turn != nil && to.Addr() == turnServer.Addr() {
+		w.turn.deliver(from, to, data)
+		return
+	}
 	if to == stunServer && !w.deadSTUN {
 		if m := new(stun.Message); stun.Decode(data, m) == nil {
 			m.Type.Class = stun.ClassSuccessResponse
@@ -299,15 +305,36 @@ func (w *world) deliver(from, to netip.AddrPort, data []byte) {
 		}
 		for id, addr := range n.bases {
 			if addr == local {
-				_, err := n.a.HandlePacket(w.now, id, from, data)
-				if err != nil {
-					w.logf("%s drops a packet of %v: %v", n.name, from, err)
-				}
-				n.pump()
+				n.receive(id, from, data)
 				return
 			}
 		}
 	}
+}
+
+// receive does what a transport does with a datagram.
+func (n *node) receive(id BaseID, from netip.AddrPort, data []byte) {
+	w := n.w
+	if len(data) > 0 && data[0] >= 128 {
+		n.application(id, from, data)
+		return
+	}
+	p, err := n.a.HandlePacket(w.now, id, from, data)
+	if err != nil {
+		w.logf("%s drops a packet of %v: %v", n.name, from, err)
+	}
+	if len(p.Data) > 0 {
+		n.application(p.Base, p.Remote, p.Data)
+	}
+	n.pump()
+}
+
+func (n *node) application(base BaseID, from netip.AddrPort, data []byte) {
+	if !n.a.Verified(base, from) {
+		n.w.logf("%s drops application data of %v", n.name, from)
+		return
+	}
+	n.heard = append(n.heard, string(data))
 }
 
 // connect introduces two peers: a offers.

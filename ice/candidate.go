@@ -170,15 +170,15 @@ func (c Candidate) String() string {
 	return b.String()
 }
 
-func parseNumber(s string, low, high int) (int, error) {
+func parseNumber(s string, low, high uint64) (uint64, error) {
 	if s == "" || len(s) > 10 || s[0] == '+' || s[0] == '-' {
 		return 0, fmt.Errorf("%q is not a number", s)
 	}
 	n, err := strconv.ParseUint(s, 10, 40)
-	if err != nil || n < uint64(low) || n > uint64(high) {
+	if err != nil || n < low || n > high {
 		return 0, fmt.Errorf("%q is not a number from %d to %d", s, low, high)
 	}
-	return int(n), nil
+	return n, nil
 }
 
 // parseAddr accepts no zones: a zone means something on its own host only.

@@ -114,7 +114,7 @@ func (c *Candidate) parseExtensions(f []string) error {
 		return fmt.Errorf("more than %d extensions", maxExtensions)
 	}
 	var related netip.Addr
-	var port int
+	var port uint64
 	for ; len(f) > 0; f = f[2:] {
 		name, value := f[0], f[1]
 		var err error

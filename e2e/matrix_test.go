@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/openparley/webrtc"
 	"github.com/openparley/webrtc/e2e/browser"
 	"github.com/openparley/webrtc/e2e/lab"
 	"github.com/openparley/webrtc/e2e/page"
@@ -179,22 +178,17 @@ func (c call) checkRoles(t *testing.T, p *goPeer, s digest) {
 		t.Errorf("the browser is DTLS %s, %s and ICE %s; want connected, %s, %s", s.DTLSRole, s.DTLSState, s.ICERole, dtls, ice)
 	}
 	// Both sides' statistics tell of the same transport.
-	for _, ours := range p.pc.GetStats() {
-		ours, ok := ours.(*webrtc.TransportStats)
-		if !ok {
-			continue
-		}
-		if ours.TLSVersion != s.TLSVersion || ours.DTLSCipher != s.DTLSCipher || ours.SRTPCipher != s.SRTPCipher ||
-			ours.DTLSState != s.DTLSState || ours.DTLSRole == s.DTLSRole || ours.ICERole == s.ICERole {
-			t.Errorf("the browser reports %+v, and we %+v", s, ours)
-		}
+	ours := p.transport()
+	if ours.TLSVersion != s.TLSVersion || ours.DTLSCipher != s.DTLSCipher || ours.SRTPCipher != s.SRTPCipher ||
+		ours.DTLSState != s.DTLSState || ours.DTLSRole == s.DTLSRole || ours.ICERole == s.ICERole {
+		t.Errorf("the browser reports %+v, and we %+v", s, ours)
 	}
 	t.Logf("DTLS %s %s, SRTP %s, %s to %s", s.TLSVersion, s.DTLSCipher, s.SRTPCipher, s.Local, s.Remote)
 }
 
 // digest is what peer.stats picks from the browser's getStats.
 type digest struct {
-	DTLSState, TLSVersion, DTLSCipher, SRTPCipher, DTLSRole, ICERole string
+	DTLSState, TLSVersion, TLSGroup, DTLSCipher, SRTPCipher, DTLSRole, ICERole string
 
 	Local, Remote candidate
 	Inbound       map[string]struct {

@@ -54,6 +54,8 @@ type Options struct {
 	Host lab.Host
 	// HideAddresses keeps the browser's habit of showing names of multicast DNS in place of its addresses.
 	HideAddresses bool
+	// NoPostQuantum leaves ML-KEM out of the browser's DTLS.
+	NoPostQuantum bool
 }
 
 // Launch starts a browser. The context bounds the start alone.
@@ -63,10 +65,10 @@ func Launch(ctx context.Context, kind Kind, o Options) (*Browser, error) {
 		return nil, fmt.Errorf("browser: %w", err)
 	}
 	b := &Browser{kind: kind, profile: profile, exited: make(chan struct{}), log: &tail{}}
-	args, urlIn := chromiumArgs(profile, o.HideAddresses), chromiumURL
+	args, urlIn := chromiumArgs(profile, o), chromiumURL
 	if kind == Firefox {
 		args, urlIn = firefoxArgs(profile), firefoxURL
-		if err := writeFirefoxPrefs(profile, o.HideAddresses); err != nil {
+		if err := writeFirefoxPrefs(profile, o); err != nil {
 			return nil, errors.Join(err, os.RemoveAll(profile))
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-func chromiumArgs(profile string, hideAddresses bool) []string {
+func chromiumArgs(profile string, o Options) []string {
 	args := []string{
 		"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -16,10 +16,15 @@ func chromiumArgs(profile string, hideAddresses bool) []string {
 		"--autoplay-policy=no-user-gesture-required",
 		"--use-fake-device-for-media-stream", "--remote-debugging-port=0", "--user-data-dir=" + profile,
 	}
-	if hideAddresses { // who is allowed to use the camera is shown addresses
-		return args
+	var without []string  // one switch for all features: the last one counts
+	if !o.HideAddresses { // who is allowed to use the camera is shown addresses
+		args = append(args, "--use-fake-ui-for-media-stream")
+		without = append(without, "WebRtcHideLocalIpsWithMdns")
 	}
-	return append(args, "--use-fake-ui-for-media-stream", "--disable-features=WebRtcHideLocalIpsWithMdns")
+	if o.NoPostQuantum {
+		without = append(without, "WebRtcPqcForDtls")
+	}
+	return append(args, "--disable-features="+strings.Join(without, ","))
 }
 
 // chromiumURL finds the address in the line that Chromium writes to its standard error.

@@ -39,8 +39,11 @@ user_pref("network.connectivity-service.enabled", false);
 user_pref("services.settings.server", "http://127.0.0.1:9/");
 `
 
-func writeFirefoxPrefs(profile string, hideAddresses bool) error {
-	prefs := firefoxPrefs + fmt.Sprintf("user_pref(%q, %t);\n", "media.peerconnection.ice.obfuscate_host_addresses", hideAddresses)
+func writeFirefoxPrefs(profile string, o Options) error {
+	prefs := firefoxPrefs + fmt.Sprintf("user_pref(%q, %t);\n", "media.peerconnection.ice.obfuscate_host_addresses", o.HideAddresses)
+	if o.NoPostQuantum {
+		prefs += "user_pref(\"media.webrtc.enable_pq_hybrid_kex\", false);\n"
+	}
 	if err := os.WriteFile(filepath.Join(profile, "user.js"), []byte(prefs), 0o600); err != nil {
 		return fmt.Errorf("browser: %w", err)
 	}

@@ -122,7 +122,7 @@ const peer = (() => {
       all.find(s => s.type === 'candidate-pair' && (s.selected || (s.nominated && s.state === 'succeeded'))) ?? {};
     const digest = {
       dtlsState: transport.dtlsState, tlsVersion: transport.tlsVersion, dtlsCipher: transport.dtlsCipher,
-      srtpCipher: transport.srtpCipher, dtlsRole: transport.dtlsRole, iceRole: transport.iceRole,
+      tlsGroup: transport.tlsGroup, srtpCipher: transport.srtpCipher, dtlsRole: transport.dtlsRole, iceRole: transport.iceRole,
       local: all.find(s => s.id === pair.localCandidateId), remote: all.find(s => s.id === pair.remoteCandidateId),
       inbound: {}, outbound: {},
     };

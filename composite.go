@@ -111,6 +111,7 @@ type transportUpdate struct {
 	// servers replace the agent's, if newServers is set.
 	servers    []ice.Server
 	newServers bool
+	policy     ice.TransportPolicy // goes with the servers
 
 	// ready says that both sides are described; what follows is meaningful then.
 	ready        bool
@@ -136,6 +137,7 @@ func (c *composite) apply(now time.Time, u transportUpdate) error {
 		return nil
 	}
 	if u.newServers {
+		c.ice.SetPolicy(u.policy)
 		if err := c.ice.SetServers(u.servers); err != nil {
 			return fmt.Errorf("ice: %w", err)
 		}
@@ -251,7 +253,7 @@ func (c *composite) handlePacket(now time.Time, base ice.BaseID, remote netip.Ad
 	c.counters.packetsReceived++
 	c.counters.bytesReceived += uint64(len(pkt))
 	switch b := pkt[0]; {
-	case b <= 3:
+	case b <= 3 || b >= 64 && b <= 79: // STUN, and a relay's ChannelData
 		inner, err := c.ice.HandlePacket(now, base, remote, pkt)
 		if err != nil {
 			c.cfg.logger.Debug("STUN packet dropped", "error", err)
@@ -397,20 +399,25 @@ func (c *composite) pumpICE(now time.Time) (moved bool) {
 		}
 		c.sink.iceEvent(e)
 	}
-	for {
-		t, ok := c.ice.Next(c.out.room(maxPacketSize))
-		if !ok {
-			break
-		}
-		moved = true
-		c.send(t.Base, t.Remote, t.ECN, t.Data)
-	}
+	moved = c.pumpTransmits() || moved
 	if !c.early.empty() && c.dtls != nil {
 		before := c.early.len()
 		c.replayEarly(now)
 		moved = moved || c.early.len() != before
 	}
 	return moved
+}
+
+// pumpTransmits takes what ICE has to send.
+func (c *composite) pumpTransmits() (moved bool) {
+	for {
+		t, ok := c.ice.Next(c.out.room(maxPacketSize))
+		if !ok {
+			return moved
+		}
+		moved = true
+		c.send(t.Base, t.Remote, t.ECN, t.Data)
+	}
 }
 
 func (c *composite) pumpDTLS(now time.Time) (moved bool) {
@@ -529,5 +536,6 @@ func (c *composite) close(now time.Time) {
 		c.pumpDTLS(now)
 	}
 	c.ice.Close(now)
+	c.pumpTransmits() // allocations are given back
 	c.closed = true
 }

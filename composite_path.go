@@ -6,21 +6,22 @@ import (
 
 	"github.com/openparley/webrtc/dtls"
 	"github.com/openparley/webrtc/ice"
+	"github.com/openparley/webrtc/ice/turn"
 	"github.com/openparley/webrtc/sctp"
 )
 
 // updatePath tells DTLS and SCTP about the route's size and round-trip time, when the route is new.
 func (c *composite) updatePath(now time.Time) (changed bool) {
 	route, ok := c.ice.Route()
-	if !ok || c.pathKnown && c.hasRoute && route.Base == c.route.Base && route.Remote == c.route.Remote {
+	if !ok || c.pathKnown && c.hasRoute && samePath(route, c.route) {
 		return false
 	}
-	moved := c.hasRoute && (route.Base != c.route.Base || route.Remote != c.route.Remote)
+	moved := c.hasRoute && !samePath(route, c.route)
 	c.route, c.hasRoute, c.pathKnown = route, true, true
 	if c.dtls == nil {
 		return true
 	}
-	c.dtls.SetMTU(route.MTU)
+	c.dtls.SetMTU(route.MTU - route.Headroom)
 	rtt := c.ice.RTT()
 	c.dtls.SetRTT(rtt)
 	if c.assoc != nil && c.dtlsState == dtls.StateConnected {
@@ -33,11 +34,16 @@ func (c *composite) updatePath(now time.Time) (changed bool) {
 			largest = max(min(largest, c.pathLimit), route.MTU)
 		}
 		c.assoc.SetPath(now, sctp.Path{
-			MTU: route.MTU - front - back, MaxMTU: largest - route.Headroom - front - back,
+			MTU: route.MTU - route.Headroom - front - back, MaxMTU: largest - route.Headroom - front - back,
 			RTT: rtt, Changed: moved,
 		})
 	}
 	return true
+}
+
+// samePath tells whether packets go the same way. A relay's header gets shorter on the way.
+func samePath(a, b ice.Route) bool {
+	return a.Base == b.Base && a.Remote == b.Remote && a.Peer == b.Peer
 }
 
 // packetTooLarge lowers the path's size: the system has refused a datagram of that size.
@@ -58,8 +64,11 @@ const (
 
 // sendVia sends an application packet that lies in buf from headroom on; a relay's header goes in front.
 func (c *composite) sendVia(route ice.Route, buf []byte, headroom int, pkt []byte) {
-	if headroom > 0 {
-		pkt = buf[:headroom+len(pkt)]
+	if route.Remote != route.Peer {
+		var ok bool
+		if pkt, ok = c.ice.Wrap(buf[:min(cap(buf), headroom+len(pkt)+turn.MaxTailroom)], headroom, len(pkt)); !ok {
+			return // the allocation was lost a moment ago
+		}
 	}
 	c.send(route.Base, route.Remote, 0, pkt)
 }

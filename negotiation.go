@@ -10,7 +10,7 @@ import (
 	"github.com/openparley/webrtc/sdp/jsep"
 )
 
-var errFixed = errors.New("certificates and bundle policies are fixed once a connection is made")
+var errFixed = errors.New("certificates and policies are fixed once a connection is made, the pool once it gathers")
 
 // Every operation below takes its place in the operations chain, computes and commits under pc.mu, then applies to the
 // transport under transport.mu. None waits for the network or for a handler.
@@ -171,7 +171,7 @@ func (pc *PeerConnection) transportUpdate(fx *jsep.Effects) (u transportUpdate) 
 		if pc.serversChanged {
 			pc.serversChanged = false
 			u.servers = iceServers(pc.config.ICEServers)
-			u.newServers = true
+			u.newServers, u.policy = true, icePolicy(pc.config.ICETransportPolicy)
 		}
 	}
 	// While a restart of ours waits for its answer, the remote credentials are still those of the generation before: they

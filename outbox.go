@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/openparley/webrtc/ice"
+	"github.com/openparley/webrtc/ice/turn"
 	"github.com/openparley/webrtc/internal/netio"
 )
 
@@ -61,7 +62,7 @@ type outbox struct {
 // room returns an empty slice with room for n bytes where the next packet is to be written. The packet that is committed
 // must begin where the slice does.
 func (o *outbox) room(n int) []byte {
-	if len(o.buffers) == 0 || o.used+n > burstSize {
+	if len(o.buffers) == 0 || o.used+n+turn.MaxTailroom > burstSize {
 		o.buffers = append(o.buffers, bursts.get())
 		o.used = 0
 	}

@@ -148,7 +148,7 @@ func (pc *PeerConnection) compositeConfig() compositeConfig {
 	cfg := compositeConfig{
 		ice: ice.Config{
 			Local: pc.firstLocal, Servers: iceServers(pc.config.ICEServers), Rand: s.rand,
-			DisconnectedAfter: s.ICEDisconnectedTimeout, HideHosts: s.HideLocalAddresses,
+			DisconnectedAfter: s.ICEDisconnectedTimeout, ConsentTimeout: s.consent(), HideHosts: s.HideLocalAddresses,
 			Lite: s.ICELite,
 		},
 		certificate: dtls.Certificate{Chain: [][]byte{pc.certificate.der}, PrivateKey: pc.certificate.key},
@@ -156,25 +156,11 @@ func (pc *PeerConnection) compositeConfig() compositeConfig {
 		rand: s.rand, keyLog: s.KeyLog, logger: s.Logger,
 		maxMessageSize: s.MaxMessageSize, sendBuffer: s.DataChannelSendBuffer, trackBuffer: s.TrackBuffer,
 	}
-	if pc.config.ICETransportPolicy == ICETransportPolicyRelay {
-		cfg.ice.Policy = ice.PolicyRelay
-	}
+	cfg.ice.Policy = icePolicy(pc.config.ICETransportPolicy)
 	for _, p := range s.SRTPProfiles {
 		cfg.profiles = append(cfg.profiles, dtls.SRTPProfile(p))
 	}
 	return cfg
-}
-
-// iceServers translates the parsed URLs; those for which there is no client yet are left out.
-func iceServers(servers []ICEServer) (out []ice.Server) {
-	for _, server := range servers {
-		for _, text := range server.URLs {
-			if u, err := parseICEServerURL(text); err == nil && u.scheme == "stun" {
-				out = append(out, ice.Server{Kind: ice.ServerSTUN, URL: text, Host: u.host, Port: u.port})
-			}
-		}
-	}
-	return out
 }
 
 func jsepBundlePolicy(p BundlePolicy) jsep.BundlePolicy {
@@ -275,8 +261,9 @@ func (pc *PeerConnection) GetConfiguration() Configuration {
 	return pc.config.clone()
 }
 
-// SetConfiguration replaces the servers and policies for the next gathering. Certificates and the candidate pool cannot
-// be changed (InvalidModificationError).
+// SetConfiguration replaces the servers and the transport policy for the next gathering. Certificates and the other
+// policies cannot be changed, nor the size of the candidate pool once a local description was set
+// (InvalidModificationError). Other errors as NewPeerConnection's.
 func (pc *PeerConnection) SetConfiguration(c Configuration) error {
 	if err := c.validate(); err != nil {
 		return err
@@ -288,6 +275,9 @@ func (pc *PeerConnection) SetConfiguration(c Configuration) error {
 	}
 	sameCertificates := len(c.Certificates) == 0 ||
 		slices.EqualFunc(c.Certificates, pc.config.Certificates, Certificate.Equals)
+	if c.ICECandidatePoolSize != pc.config.ICECandidatePoolSize && pc.gatheringBegun {
+		return &InvalidModificationError{Err: errFixed}
+	}
 	if !sameCertificates || c.BundlePolicy != pc.config.BundlePolicy || c.RTCPMuxPolicy != pc.config.RTCPMuxPolicy {
 		return &InvalidModificationError{Err: errFixed}
 	}

@@ -1,0 +1,169 @@
+package webrtc
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/openparley/webrtc/ice/turn"
+	"github.com/openparley/webrtc/internal/netio"
+)
+
+// relayServer is a TURN server on a simulated host.
+type relayServer struct {
+	t   *testing.T
+	net netio.Network
+
+	mu     sync.Mutex
+	engine *turn.Server
+	socket netio.PacketConn
+	relays map[turn.RelayID]netio.PacketConn
+	sent   int // packets of peers, both ways
+}
+
+func startRelay(t *testing.T, net netio.Network, addr string) *relayServer {
+	t.Helper()
+	ip := netip.MustParseAddr(addr)
+	engine, err := turn.NewServer(turn.ServerConfig{
+		Auth: turn.StaticUsers(map[string]string{"alice": "wonderland"}), Rand: rand.NewChaCha8([32]byte{1}),
+		Relays: []turn.RelayAddress{{Local: ip}}, AllowPeers: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &relayServer{t: t, net: net, engine: engine, relays: map[turn.RelayID]netio.PacketConn{}}
+	if r.socket, err = net.ListenUDP(netip.AddrPortFrom(ip, 3478)); err != nil {
+		t.Fatal(err)
+	}
+	engine.AddListener(1, turn.UDP, r.socket.LocalAddr())
+	go r.read(r.socket, func(now time.Time, m *netio.Message, pkt []byte) {
+		f, ok, _ := r.engine.HandlePacket(now, turn.FiveTuple{Listener: 1, Remote: m.Remote}, pkt)
+		switch {
+		case ok && f.Loop != 0:
+			r.deliver(now, f.Loop, f.From, f.Payload)
+		case ok:
+			r.sent++
+			r.write(r.relays[f.Relay], f.Peer, f.Payload)
+		}
+	})
+	return r
+}
+
+func (r *relayServer) read(conn netio.PacketConn, handle func(time.Time, *netio.Message, []byte)) {
+	var b netio.Batch
+	defer b.Release()
+	for conn.ReadBatch(&b) == nil {
+		r.mu.Lock()
+		now := time.Now()
+		for i := range b.Messages {
+			for k := range b.Messages[i].Count() {
+				handle(now, &b.Messages[i], b.Messages[i].At(k))
+			}
+		}
+		r.work(now)
+		r.mu.Unlock()
+	}
+}
+
+func (r *relayServer) work(now time.Time) {
+	for e, ok := r.engine.Event(); ok; e, ok = r.engine.Event() {
+		switch e := e.(type) {
+		case turn.Bind:
+			conn, err := r.net.ListenUDP(e.Addr)
+			if err != nil {
+				r.t.Error(err)
+				continue
+			}
+			r.relays[e.Relay] = conn
+			r.engine.HandleBindResult(now, e.Relay, conn.LocalAddr(), nil)
+			go r.read(conn, func(now time.Time, m *netio.Message, pkt []byte) { r.deliver(now, e.Relay, m.Remote, pkt) })
+		case turn.Unbind:
+			_ = r.relays[e.Relay].Close()
+			delete(r.relays, e.Relay)
+		}
+	}
+	for {
+		to, data, ok := r.engine.Next(nil)
+		if !ok {
+			return
+		}
+		r.write(r.socket, to.Remote, data)
+	}
+}
+
+func (r *relayServer) deliver(now time.Time, relay turn.RelayID, peer netip.AddrPort, data []byte) {
+	if d, ok := r.engine.Deliver(now, relay, peer, len(data)); ok {
+		r.sent++
+		r.write(r.socket, d.Client.Remote, d.Append(nil, data))
+	}
+}
+
+func (r *relayServer) write(conn netio.PacketConn, to netip.AddrPort, data []byte) {
+	_, _ = conn.WriteBatch([]netio.Message{{Data: data, Remote: to}})
+}
+
+func (r *relayServer) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_ = r.socket.Close()
+	for _, c := range r.relays {
+		_ = c.Close()
+	}
+}
+
+func TestCallByRelay(t *testing.T) {
+	for _, policies := range [][2]ICETransportPolicy{
+		{ICETransportPolicyRelay, ICETransportPolicyAll}, {ICETransportPolicyAll, ICETransportPolicyRelay},
+		{ICETransportPolicyRelay, ICETransportPolicyRelay},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPair(t, pairOptions{})
+			defer p.close()
+			server := startRelay(t, p.live.Host(p.net.Connect("server", testLink, "10.0.0.9")), "10.0.0.9")
+			defer server.close()
+			for i, pc := range []*PeerConnection{p.a, p.b} {
+				c := pc.GetConfiguration()
+				c.ICETransportPolicy = policies[i]
+				c.ICEServers = []ICEServer{{URLs: []string{"turn:10.0.0.9"}, Username: "alice", Credential: "wonderland"}}
+				p.must(pc.SetConfiguration(c))
+			}
+			start := time.Now()
+			a, b := p.dataPair(nil)
+			t.Logf("policies %v: open after %v, %d ms one way", policies, time.Since(start), 2*testLink.Delay.Milliseconds())
+			const size = 1 << 20
+			got := 0
+			done := make(chan struct{})
+			b.OnMessage(func(m DataChannelMessage) {
+				if got += len(m.Data); got == size {
+					close(done)
+				}
+			})
+			for range size >> 14 {
+				p.must(a.SendContext(t.Context(), make([]byte, 1<<14)))
+			}
+			within(p, time.Minute, "a megabyte by relay", done)
+			for _, pc := range []*PeerConnection{p.a, p.b} {
+				pair := (&ICETransport{pc}).GetSelectedCandidatePair()
+				if pair == nil || pair.Local.Typ != ICECandidateTypeRelay && pair.Remote.Typ != ICECandidateTypeRelay {
+					t.Errorf("selected %+v", pair)
+				}
+			}
+			server.mu.Lock()
+			if server.sent < size/1500 {
+				t.Errorf("the relay has sent %d packets", server.sent)
+			}
+			server.mu.Unlock()
+			p.must(p.a.Close())
+			p.must(p.b.Close())
+			time.Sleep(time.Second)
+			server.mu.Lock()
+			if n := server.engine.Stats().Allocations; n != 0 {
+				t.Errorf("%d allocations are left", n)
+			}
+			server.mu.Unlock()
+		})
+	}
+}

@@ -3,6 +3,7 @@ package webrtc
 import (
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/openparley/webrtc/sdp"
 	"github.com/openparley/webrtc/sdp/jsep"
@@ -35,6 +36,9 @@ func newCapabilities(codecs []RTPCodecParameters) (capabilities, error) {
 	for _, codec := range codecs {
 		if codec.PayloadType > 127 {
 			return c, typeError("%s has payload type %d", codec.MimeType, codec.PayloadType)
+		}
+		if !isToken(codec.name()) || strings.ContainsFunc(codec.SDPFmtpLine, unicode.IsControl) {
+			return c, typeError("%q with parameters %q cannot stand in a session description", codec.MimeType, codec.SDPFmtpLine)
 		}
 		if codec.ClockRate == 0 {
 			return c, typeError("%s has no clock rate", codec.MimeType)

@@ -2,14 +2,16 @@ package webrtc
 
 import (
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
-	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/openparley/webrtc/internal/netio"
 )
@@ -17,7 +19,7 @@ import (
 // A Configuration is W3C's RTCConfiguration: what a PeerConnection is told about its servers and policies. The zero
 // value is ready to use: no servers, every candidate, a certificate made on the spot.
 type Configuration struct {
-	// ICEServers are the STUN and TURN servers to gather candidates from.
+	// ICEServers are the STUN and TURN servers to gather candidates from; at most 16 URLs.
 	ICEServers []ICEServer `json:"iceServers,omitempty"`
 	// ICETransportPolicy restricts which candidates are used. Zero: all.
 	ICETransportPolicy ICETransportPolicy `json:"iceTransportPolicy,omitempty"`
@@ -68,9 +70,11 @@ type Settings struct {
 	// UDPPortMin and UDPPortMax bound the local ports of host candidates. Both zero: any port.
 	UDPPortMin, UDPPortMax uint16
 
-	// ICEDisconnectedTimeout is how long a path may be silent before the connection counts as disconnected. Zero: 5 s.
+	// ICEDisconnectedTimeout is how long a path may be silent before the connection counts as disconnected; at least 100 ms. Zero: 8 s.
+	// With a shorter one the peer is asked for a sign of life more often than every 5 s.
 	ICEDisconnectedTimeout time.Duration
-	// ICEFailedTimeout is how long a connection stays disconnected before it has failed. Zero: 25 s.
+	// ICEFailedTimeout is how long a connection stays disconnected before it has failed. Both timeouts together must not
+	// exceed 30 s, for which the peer's consent to receive lasts (RFC 7675). Zero: what is left of the 30 s.
 	ICEFailedTimeout time.Duration
 
 	// DTLSMinVersion and DTLSMaxVersion bound the protocol version. Zero: 1.2 and the newest that is built in.
@@ -143,6 +147,12 @@ func NewAPI(s Settings) (*API, error) {
 	if s.ICEDisconnectedTimeout < 0 || s.ICEFailedTimeout < 0 {
 		return nil, &RangeError{Err: fmt.Errorf("a timeout is negative")}
 	}
+	if s.ICEDisconnectedTimeout != 0 && s.ICEDisconnectedTimeout < 100*time.Millisecond {
+		return nil, &RangeError{Err: fmt.Errorf("a path that is disconnected after %v", s.ICEDisconnectedTimeout)}
+	}
+	if s.ICEDisconnectedTimeout > consentTimeout || orDefault(s.ICEDisconnectedTimeout, disconnectedTimeout)+s.ICEFailedTimeout > consentTimeout {
+		return nil, &RangeError{Err: fmt.Errorf("a connection without an answer for longer than %v", consentTimeout)}
+	}
 	for _, p := range s.SRTPProfiles {
 		if !slices.Contains(defaultSRTPProfiles, p) {
 			return nil, typeError("SRTP profile %#04x is not built in", uint16(p))
@@ -187,6 +197,26 @@ func NewAPI(s Settings) (*API, error) {
 	return &API{settings: s, kinds: kinds}, nil
 }
 
+// The timeouts of ICE: the default of Settings.ICEDisconnectedTimeout, and the limit of RFC 7675, section 5.1.
+const (
+	disconnectedTimeout = 8 * time.Second
+	consentTimeout      = 30 * time.Second
+)
+
+// consent is how long ICE goes on without an answer; zero: the default.
+func (s *Settings) consent() time.Duration {
+	if s.ICEFailedTimeout == 0 {
+		return 0
+	}
+	return orDefault(s.ICEDisconnectedTimeout, disconnectedTimeout) + s.ICEFailedTimeout
+}
+
+// consentInterval is the mean time between the checks that tell whether the peer is there: 5 s, and less if silence is to
+// be noticed sooner.
+func (s *Settings) consentInterval() time.Duration {
+	return min(5*time.Second, orDefault(s.ICEDisconnectedTimeout, disconnectedTimeout)*5/8)
+}
+
 var defaultSRTPProfiles = []SRTPProfile{SRTPAEADAES128GCM, SRTPAEADAES256GCM, SRTPAES128CMHMACSHA180}
 
 func orDefault[T comparable](v, def T) T {
@@ -211,11 +241,8 @@ func parseICEServerURL(text string) (iceServerURL, error) {
 	fail := func(why string) (iceServerURL, error) {
 		return iceServerURL{}, &SyntaxError{Err: fmt.Errorf("ICE server URL %q: %s", text, why)}
 	}
-	u, err := url.Parse(text)
-	if err != nil {
-		return fail("does not parse")
-	}
-	s := iceServerURL{text: text, scheme: strings.ToLower(u.Scheme), port: 3478}
+	scheme, rest, _ := strings.Cut(text, ":")
+	s := iceServerURL{text: text, scheme: strings.ToLower(scheme), port: 3478}
 	switch s.scheme {
 	case "stun", "turn":
 	case "stuns", "turns":
@@ -223,29 +250,33 @@ func parseICEServerURL(text string) (iceServerURL, error) {
 	default:
 		return fail("unknown scheme")
 	}
-	if u.Opaque == "" {
+	rest, query, asks := strings.Cut(rest, "?")
+	host, port, hasPort := strings.Cut(rest, ":")
+	if strings.HasPrefix(rest, "[") {
+		literal, behind, closed := strings.Cut(rest[1:], "]")
+		addr, err := netip.ParseAddr(literal)
+		if err != nil || !addr.Is6() || !closed || behind != "" && behind[0] != ':' {
+			return fail("bad IPv6 address")
+		}
+		host, port, hasPort = literal, strings.TrimPrefix(behind, ":"), behind != ""
+	} else if !isHostName(host) {
 		return fail("no host")
 	}
-	// The part after the scheme is host[:port]; net/url parses that only behind "//".
-	hp, err := url.Parse("//" + u.Opaque)
-	if err != nil || hp.Hostname() == "" || hp.User != nil || hp.Path != "" {
-		return fail("no host")
-	}
-	s.host = hp.Hostname()
-	if p := hp.Port(); p != "" {
-		var n int
-		if _, err := fmt.Sscanf(p, "%d", &n); err != nil || n < 1 || n > 65535 {
+	s.host = host
+	if hasPort {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || n == 0 || port[0] == '+' {
 			return fail("bad port")
 		}
 		s.port = uint16(n)
 	}
-	switch q := u.RawQuery; {
-	case q == "":
+	switch {
+	case !asks:
 	case strings.HasPrefix(s.scheme, "stun"):
 		return fail("a STUN URL has no query")
-	case q == "transport=udp":
+	case query == "transport=udp":
 		s.tcp = false
-	case q == "transport=tcp":
+	case query == "transport=tcp":
 		s.tcp = true
 	default:
 		return fail("unknown query")
@@ -253,11 +284,54 @@ func parseICEServerURL(text string) (iceServerURL, error) {
 	return s, nil
 }
 
-// validate checks a Configuration as W3C's "set a configuration" does, and returns the parsed server URLs.
+// isHostName takes what can be looked up: letters, also those of other scripts, digits, and what joins them.
+func isHostName(s string) bool {
+	if s == "" || len(s) > 253 || !utf8.ValidString(s) {
+		return false
+	}
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return r < utf8.RuneSelf && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && !strings.ContainsRune("-._~", r)
+	})
+}
+
+// UnmarshalJSON reads the browser's form, in which urls may be one string.
+func (s *ICEServer) UnmarshalJSON(text []byte) error {
+	var one struct {
+		URLs any `json:"urls"`
+	}
+	if err := json.Unmarshal(text, &one); err != nil {
+		return err
+	}
+	type fields ICEServer
+	if url, ok := one.URLs.(string); ok {
+		form := struct {
+			*fields
+			URLs string `json:"urls"`
+		}{fields: (*fields)(s)}
+		s.URLs = []string{url}
+		return json.Unmarshal(text, &form)
+	}
+	return json.Unmarshal(text, (*fields)(s))
+}
+
+// maxICEServers bounds the URLs of a Configuration.
+const maxICEServers = 16
+
+// validate checks a Configuration as W3C's "set a configuration" does.
 func (c Configuration) validate() error {
+	if c.ICETransportPolicy < 0 || c.ICETransportPolicy > ICETransportPolicyRelay {
+		return typeError("ICE transport policy %v", c.ICETransportPolicy)
+	}
+	if c.BundlePolicy < 0 || c.BundlePolicy > BundlePolicyMaxBundle {
+		return typeError("bundle policy %v", c.BundlePolicy)
+	}
+	if c.RTCPMuxPolicy != RTCPMuxPolicyRequire {
+		return typeError("RTCP multiplexing policy %v", c.RTCPMuxPolicy)
+	}
 	if c.PeerIdentity != "" {
 		return &NotSupportedError{Err: fmt.Errorf("peer identity")}
 	}
+	urls := 0
 	for _, server := range c.ICEServers {
 		if len(server.URLs) == 0 {
 			return &SyntaxError{Err: fmt.Errorf("an ICE server without URLs")}
@@ -267,8 +341,15 @@ func (c Configuration) validate() error {
 			if err != nil {
 				return err
 			}
+			if urls++; urls > maxICEServers {
+				return typeError("more than %d URLs of ICE servers", maxICEServers)
+			}
 			if strings.HasPrefix(u.scheme, "turn") && (server.Username == "" || server.Credential == "") {
 				return &InvalidAccessError{Err: fmt.Errorf("%s needs a username and a credential", text)}
+			}
+			// RFC 8489, section 14.3, has no room for more.
+			if strings.HasPrefix(u.scheme, "turn") && len(server.Username) > 509 {
+				return &InvalidAccessError{Err: fmt.Errorf("a username of %d bytes", len(server.Username))}
 			}
 		}
 	}

@@ -148,8 +148,8 @@ func (pc *PeerConnection) compositeConfig() compositeConfig {
 	cfg := compositeConfig{
 		ice: ice.Config{
 			Local: pc.firstLocal, Servers: iceServers(pc.config.ICEServers), Rand: s.rand,
-			DisconnectedAfter: s.ICEDisconnectedTimeout, ConsentTimeout: s.consent(), HideHosts: s.HideLocalAddresses,
-			Lite: s.ICELite,
+			DisconnectedAfter: s.ICEDisconnectedTimeout, ConsentTimeout: s.consent(),
+			ConsentInterval: s.consentInterval(), HideHosts: s.HideLocalAddresses, Lite: s.ICELite,
 		},
 		certificate: dtls.Certificate{Chain: [][]byte{pc.certificate.der}, PrivateKey: pc.certificate.key},
 		minDTLS:     dtls.Version(s.DTLSMinVersion), maxDTLS: dtls.Version(s.DTLSMaxVersion),

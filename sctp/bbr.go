@@ -28,8 +28,9 @@ type bbr struct {
 
 	// Rounds: one passes when what was sent at its begin is acknowledged.
 	round       int
-	roundEnd    int64 // total delivered
-	roundRTT    time.Duration
+	roundEnd    int64         // total delivered
+	roundRTT    time.Duration // lowest of the round
+	priorRTT    time.Duration // and of the round before
 	roundLost   int
 	roundAcked  int
 	standing    bool // the last round was spent behind a queue
@@ -61,14 +62,14 @@ const (
 	bbrRateRounds  = 10
 	bbrMinRTT      = 2 * time.Millisecond
 	bbrRTTWindow   = 10 * time.Second
-	bbrProbeRTTFor = 100 * time.Millisecond
+	bbrProbeRTTFor = 200 * time.Millisecond
 	bbrStartupGain = 2.77
 	bbrUpGain      = 1.25
 	bbrDownGain    = 0.75
-	bbrWindowGain  = 2
+	bbrWindowGain  = 2.3
 	bbrBeta        = 0.8
 	bbrLeastWindow = 4 // packets
-	bbrExtra       = 3.0
+	bbrExtra       = 4.0
 )
 
 func newBBR(mtu int, hint time.Duration, seed uint32) *bbr {
@@ -141,7 +142,19 @@ func (b *bbr) updateRound(a *ackSample) {
 	b.judge(a)
 	b.checkFull(a)
 	b.rates[b.round%bbrRateRounds] = 0
-	b.roundLost, b.roundAcked, b.roundRTT = 0, 0, 0
+	b.joinProbe(a.now)
+	b.roundLost, b.roundAcked, b.priorRTT, b.roundRTT = 0, 0, b.roundRTT, 0
+}
+
+// joinProbe goes along when somebody else seems to drain the queue: flows that look for the lowest round-trip time one after the
+// other would only see each other's queues.
+func (b *bbr) joinProbe(now tick) {
+	if b.mode == bbrStartup || b.mode == bbrProbeRTT || b.priorRTT == 0 || b.roundRTT == 0 {
+		return
+	}
+	if b.roundRTT < b.priorRTT*4/5 && b.priorRTT > b.queueLimit() && now > b.minRTTAt.after(bbrRTTWindow/2) {
+		b.enter(now, bbrProbeRTT)
+	}
 }
 
 // queueLimit is the round-trip time above which a queue stands.
@@ -156,7 +169,8 @@ func (b *bbr) judge(a *ackSample) {
 		if b.bound > 0 {
 			level = min(level, b.bound)
 		}
-		b.bound = max(int(bbrBeta*float64(level)), bbrLeastWindow*b.mtu)
+		// Not below the product itself: that much stands in no queue.
+		b.bound = max(int(bbrBeta*float64(level)), b.product(1)+bbrLeastWindow*b.mtu)
 		b.boundStep = 0
 		return
 	}
@@ -251,7 +265,7 @@ func (b *bbr) updateMode(a *ackSample) {
 func (b *bbr) stayProbeRTT(a *ackSample) {
 	if b.probeUntil == 0 {
 		if a.inFlight <= b.product(0.5)+bbrLeastWindow*b.mtu {
-			b.probeUntil = a.now.after(max(bbrProbeRTTFor, b.minRTT))
+			b.probeUntil = a.now.after(max(bbrProbeRTTFor, 2*a.smoothedRTT))
 			b.minRTTAt = min(b.minRTTAt, a.now-tick(bbrRTTWindow)-1) // take what is measured now
 		}
 		return

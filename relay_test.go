@@ -1,7 +1,10 @@
 package webrtc
 
 import (
+	"context"
+	"crypto/tls"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"sync"
 	"testing"
@@ -22,9 +25,12 @@ type relayServer struct {
 	socket netio.PacketConn
 	relays map[turn.RelayID]netio.PacketConn
 	sent   int // packets of peers, both ways
+
+	streams map[netip.AddrPort]net.Conn // to clients
+	secure  *tls.Config                 // nil: TCP
 }
 
-func startRelay(t *testing.T, net netio.Network, addr string) *relayServer {
+func startRelay(t *testing.T, network netio.Network, addr string) *relayServer {
 	t.Helper()
 	ip := netip.MustParseAddr(addr)
 	engine, err := turn.NewServer(turn.ServerConfig{
@@ -34,20 +40,14 @@ func startRelay(t *testing.T, net netio.Network, addr string) *relayServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &relayServer{t: t, net: net, engine: engine, relays: map[turn.RelayID]netio.PacketConn{}}
-	if r.socket, err = net.ListenUDP(netip.AddrPortFrom(ip, 3478)); err != nil {
+	r := &relayServer{t: t, net: network, engine: engine, relays: map[turn.RelayID]netio.PacketConn{}, streams: map[netip.AddrPort]net.Conn{}}
+	if r.socket, err = network.ListenUDP(netip.AddrPortFrom(ip, 3478)); err != nil {
 		t.Fatal(err)
 	}
 	engine.AddListener(1, turn.UDP, r.socket.LocalAddr())
+	engine.AddListener(2, turn.TCP, r.socket.LocalAddr())
 	go r.read(r.socket, func(now time.Time, m *netio.Message, pkt []byte) {
-		f, ok, _ := r.engine.HandlePacket(now, turn.FiveTuple{Listener: 1, Remote: m.Remote}, pkt)
-		switch {
-		case ok && f.Loop != 0:
-			r.deliver(now, f.Loop, f.From, f.Payload)
-		case ok:
-			r.sent++
-			r.write(r.relays[f.Relay], f.Peer, f.Payload)
-		}
+		r.fromClient(now, turn.FiveTuple{Listener: 1, Remote: m.Remote}, pkt)
 	})
 	return r
 }
@@ -90,19 +90,101 @@ func (r *relayServer) work(now time.Time) {
 		if !ok {
 			return
 		}
-		r.write(r.socket, to.Remote, data)
+		r.toClient(to, data)
 	}
 }
 
 func (r *relayServer) deliver(now time.Time, relay turn.RelayID, peer netip.AddrPort, data []byte) {
 	if d, ok := r.engine.Deliver(now, relay, peer, len(data)); ok {
 		r.sent++
-		r.write(r.socket, d.Client.Remote, d.Append(nil, data))
+		r.toClient(d.Client, d.Append(nil, data))
 	}
 }
 
 func (r *relayServer) write(conn netio.PacketConn, to netip.AddrPort, data []byte) {
 	_, _ = conn.WriteBatch([]netio.Message{{Data: data, Remote: to}})
+}
+
+// serveStream serves a connection of a client.
+func (r *relayServer) serveStream(c net.Conn, remote netip.AddrPort) {
+	if r.secure != nil {
+		c = tls.Server(c, r.secure)
+	}
+	from := turn.FiveTuple{Listener: 2, Remote: remote}
+	r.mu.Lock()
+	r.streams[remote] = c
+	r.mu.Unlock()
+	var f turn.Framer
+	for {
+		n, err := c.Read(f.Space())
+		if err != nil {
+			r.mu.Lock()
+			r.engine.HandleDisconnect(time.Now(), from)
+			r.work(time.Now())
+			delete(r.streams, remote)
+			r.mu.Unlock()
+			_ = c.Close()
+			return
+		}
+		f.Put(n)
+		for {
+			pkt, err := f.Next()
+			if err != nil {
+				r.t.Error(err)
+			}
+			if pkt == nil {
+				break
+			}
+			r.mu.Lock()
+			r.fromClient(time.Now(), from, pkt)
+			r.work(time.Now())
+			r.mu.Unlock()
+		}
+	}
+}
+
+func (r *relayServer) fromClient(now time.Time, from turn.FiveTuple, pkt []byte) {
+	f, ok, _ := r.engine.HandlePacket(now, from, pkt)
+	switch {
+	case ok && f.Loop != 0:
+		r.deliver(now, f.Loop, f.From, f.Payload)
+	case ok:
+		r.sent++
+		r.write(r.relays[f.Relay], f.Peer, f.Payload)
+	}
+}
+
+// toClient sends by the connection or the socket.
+func (r *relayServer) toClient(to turn.FiveTuple, data []byte) {
+	if c := r.streams[to.Remote]; to.Listener == 2 && c != nil {
+		_, _ = c.Write(data)
+	} else if to.Listener == 1 {
+		r.write(r.socket, to.Remote, data)
+	}
+}
+
+// streamNetwork is a simulated network with connections to the server.
+type streamNetwork struct {
+	netio.Network
+	server **relayServer
+	port   uint16
+}
+
+// pipeEnd has addresses of IP.
+type pipeEnd struct {
+	net.Conn
+	local, remote netip.AddrPort
+}
+
+func (p pipeEnd) LocalAddr() net.Addr  { return net.TCPAddrFromAddrPort(p.local) }
+func (p pipeEnd) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(p.remote) }
+
+func (n *streamNetwork) DialTCP(_ context.Context, remote netip.AddrPort) (net.Conn, error) {
+	n.port++
+	a, b := net.Pipe()
+	local := netip.AddrPortFrom(netip.MustParseAddr("10.0.0.77"), n.port)
+	go (*n.server).serveStream(b, local)
+	return pipeEnd{a, local, remote}, nil
 }
 
 func (r *relayServer) close() {
@@ -162,6 +244,41 @@ func TestCallByRelay(t *testing.T) {
 			server.mu.Lock()
 			if n := server.engine.Stats().Allocations; n != 0 {
 				t.Errorf("%d allocations are left", n)
+			}
+			server.mu.Unlock()
+		})
+	}
+}
+
+func TestCallByRelayOverStreams(t *testing.T) {
+	for _, url := range []string{"turn:10.0.0.9?transport=tcp", "turns:10.0.0.9"} {
+		synctest.Test(t, func(t *testing.T) {
+			var server *relayServer
+			cert := testCertificate(t)
+			p := newPair(t, pairOptions{settings: func(name string, s *Settings) {
+				s.network = &streamNetwork{Network: s.network, server: &server}
+				s.ServerTLS = &tls.Config{InsecureSkipVerify: true} // the certificate has no name
+			}})
+			server = startRelay(t, p.live.Host(p.net.Connect("server", testLink, "10.0.0.9")), "10.0.0.9")
+			defer server.close()
+			if url[:5] == "turns" {
+				server.secure = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert.der}, PrivateKey: cert.key}}}
+			}
+			defer p.close()
+			c := p.a.GetConfiguration()
+			c.ICETransportPolicy = ICETransportPolicyRelay
+			c.ICEServers = []ICEServer{{URLs: []string{url}, Username: "alice", Credential: "wonderland"}}
+			p.must(p.a.SetConfiguration(c))
+			a, b := p.dataPair(nil)
+			got := make(chan int, 1)
+			b.OnMessage(func(m DataChannelMessage) { got <- len(m.Data) })
+			p.must(a.Send(make([]byte, 100000)))
+			if n := within(p, 10*time.Second, "a message by relay", got); n != 100000 {
+				t.Errorf("%d bytes", n)
+			}
+			server.mu.Lock()
+			if server.sent < 70 {
+				t.Errorf("the relay has sent %d packets", server.sent)
 			}
 			server.mu.Unlock()
 		})

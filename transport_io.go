@@ -20,6 +20,8 @@ func (t *transport) outsideWork(e ice.Event) {
 		t.life.spawn("resolve", func() { t.resolve(e) })
 	case ice.EventPublish:
 		t.life.spawn("publish", func() { t.publish(e) })
+	case ice.EventDial:
+		t.life.spawn("dial", func() { t.dial(e) })
 	case ice.EventUnbind:
 		if conn := t.sockets[e.Base]; conn != nil {
 			delete(t.sockets, e.Base)

@@ -241,6 +241,10 @@ func (a *Agent) Close(now time.Time) {
 	}
 	a.out = outbox{}
 	for _, r := range a.relays {
+		if r.under.stream {
+			a.undial(r) // which ends the allocation (RFC 8656 §7.3)
+			continue
+		}
 		r.client.Close(now)
 		a.takeRelayPackets(r) // the goodbyes are the last that goes out
 	}

@@ -47,6 +47,15 @@ type EventBind struct {
 	Addr    netip.AddrPort
 }
 
+// EventDial asks for a connection to a TURN server: [Agent.HandleDialResult]. What comes in by it is given to HandlePacket in
+// whole messages (turn.FrameLength), with Remote as the sender; when it breaks, [Agent.HandleDisconnect] wants to know.
+type EventDial struct {
+	Base    BaseID
+	Network string // "tcp", "tls" or "dtls"
+	Remote  netip.AddrPort
+	Host    string // the name that a certificate is checked for
+}
+
 // EventUnbind says that a bound base is not needed any more.
 type EventUnbind struct{ Base BaseID }
 
@@ -77,3 +86,4 @@ func (EventBind) iceEvent()           {}
 func (EventUnbind) iceEvent()         {}
 func (EventResolve) iceEvent()        {}
 func (EventPublish) iceEvent()        {}
+func (EventDial) iceEvent()           {}

@@ -13,17 +13,18 @@ import (
 
 // base is a local UDP address that was asked for (RFC 8445 §5.1.1.1).
 type base struct {
-	id    BaseID
-	gen   uint64         // of the gathering that asked
-	want  netip.Addr     // with its zone
-	local netip.AddrPort // what it was bound to, without zone
-	zone  string
-	pref  uint16 // local preference
-	bound bool
-	name  string // what stands for its address (Config.HideHosts)
-	named uint64 // the gathering that waits for the name; zero: none
-	gone  bool   // no interface has it any more; the old pair of a restart may
-	relay *relay // of a relayed address: the allocation that it belongs to
+	id     BaseID
+	gen    uint64         // of the gathering that asked
+	want   netip.Addr     // with its zone
+	local  netip.AddrPort // what it was bound to, without zone
+	zone   string
+	pref   uint16 // local preference
+	bound  bool
+	name   string // what stands for its address (Config.HideHosts)
+	named  uint64 // the gathering that waits for the name; zero: none
+	stream bool   // a connection to a TURN server, of no interface
+	gone   bool   // no interface has it any more; the old pair of a restart may
+	relay  *relay // of a relayed address: the allocation that it belongs to
 }
 
 // scoped gives a link-local address the zone of the base.
@@ -225,14 +226,27 @@ func (a *Agent) base(id BaseID) *base {
 			return b
 		}
 	}
+	for _, r := range a.relays {
+		if r.under.stream && r.under.id == id {
+			return r.under
+		}
+	}
 	return nil
+}
+
+// has tells whether a base is still there.
+func (a *Agent) has(b *base) bool {
+	if b.relay != nil {
+		return slices.Contains(b.relay.bases, b)
+	}
+	return slices.Contains(a.bases, b)
 }
 
 // HandleBindResult brings the address that an EventBind was bound to. A result that comes too late, after a restart or the
 // soft deadline of gathering, is answered by EventUnbind.
 func (a *Agent) HandleBindResult(now time.Time, gen uint64, id BaseID, local netip.AddrPort, err error) {
 	b := a.base(id)
-	if b != nil && (b.bound || b.gen != gen) {
+	if b != nil && (b.stream || b.bound || b.gen != gen) {
 		return // a result that was there already
 	}
 	if b == nil || a.gather.state != GatheringActive || (err == nil && !usableRemote(local)) {

@@ -189,9 +189,7 @@ func (a *Agent) Rollback(now time.Time) {
 	if a.prev == old {
 		a.prev = nil
 	}
-	lost := func(b *base) bool {
-		return !slices.Contains(a.bases, b.under()) || (b.relay != nil && !slices.Contains(b.relay.bases, b))
-	}
+	lost := func(b *base) bool { return !a.has(b) }
 	old.locals = slices.DeleteFunc(old.locals, func(l *localCandidate) bool { return lost(l.base) })
 	old.pairs = slices.DeleteFunc(old.pairs, func(p *pair) bool { return lost(p.local.base) })
 	old.valid = slices.DeleteFunc(old.valid, func(p *pair) bool { return lost(p.local.base) })

@@ -2,6 +2,7 @@ package ice
 
 import (
 	"bytes"
+	"io"
 	"net/netip"
 	"testing"
 
@@ -23,6 +24,8 @@ type turnWorld struct {
 	down   bool
 	data   int  // packets that it has relayed
 	strict bool // does not relay to private networks
+
+	clients map[netip.AddrPort]streamEnd // connections
 }
 
 func (w *world) addTURN(strict bool) {
@@ -43,6 +46,8 @@ func (n *turnWorld) restart() {
 	})
 	n.w.must(err)
 	s.AddListener(1, turn.UDP, turnServer)
+	s.AddListener(2, turn.TCP, turnServer)
+	n.clients = map[netip.AddrPort]streamEnd{}
 	n.s, n.relays, n.bound = s, map[turn.RelayID]netip.AddrPort{}, map[netip.AddrPort]turn.RelayID{}
 }
 
@@ -50,7 +55,6 @@ func (n *turnWorld) deliver(from, to netip.AddrPort, data []byte) {
 	if n.down {
 		return
 	}
-	now := n.w.now
 	if relay, ok := n.bound[to]; ok {
 		n.toClient(relay, from, data)
 		return
@@ -58,7 +62,44 @@ func (n *turnWorld) deliver(from, to netip.AddrPort, data []byte) {
 	if to != turnServer {
 		return
 	}
-	f, ok, _ := n.s.HandlePacket(now, turn.FiveTuple{Listener: 1, Remote: from}, data)
+	n.fromClient(turn.FiveTuple{Listener: 1, Remote: from}, data)
+}
+
+// streamEnd is the client's end of a connection.
+type streamEnd struct {
+	n    *node
+	base BaseID
+}
+
+func (n *turnWorld) connect(local netip.AddrPort, client *node, base BaseID) {
+	n.clients[local] = streamEnd{client, base}
+}
+
+func (n *turnWorld) hangUp(local netip.AddrPort) {
+	delete(n.clients, local)
+	n.s.HandleDisconnect(n.w.now, turn.FiveTuple{Listener: 2, Remote: local})
+}
+
+func (n *turnWorld) fromStream(local netip.AddrPort, data []byte) {
+	if _, ok := n.clients[local]; ok && !n.down {
+		n.fromClient(turn.FiveTuple{Listener: 2, Remote: local}, data)
+	}
+}
+
+// breakAll breaks all connections, as a restart of the server does.
+func (n *turnWorld) breakAll() {
+	for local, end := range n.clients {
+		n.hangUp(local)
+		n.w.after(n.w.delay, func() {
+			end.n.a.HandleDisconnect(n.w.now, end.base, io.EOF)
+			end.n.pump()
+		})
+	}
+}
+
+func (n *turnWorld) fromClient(from turn.FiveTuple, data []byte) {
+	now := n.w.now
+	f, ok, _ := n.s.HandlePacket(now, from, data)
 	switch {
 	case ok && f.Loop != 0:
 		n.toClient(f.Loop, f.From, f.Payload)
@@ -81,14 +122,27 @@ func (n *turnWorld) deliver(from, to netip.AddrPort, data []byte) {
 		if !ok {
 			return
 		}
-		n.send(turnServer, to.Remote, data)
+		n.toFiveTuple(to, data)
 	}
+}
+
+func (n *turnWorld) toFiveTuple(to turn.FiveTuple, data []byte) {
+	if to.Listener == 1 {
+		n.send(turnServer, to.Remote, data)
+		return
+	}
+	data = bytes.Clone(data)
+	n.w.after(n.w.delay, func() {
+		if end, ok := n.clients[to.Remote]; ok {
+			end.n.receive(end.base, turnServer, data)
+		}
+	})
 }
 
 func (n *turnWorld) toClient(relay turn.RelayID, peer netip.AddrPort, data []byte) {
 	if d, ok := n.s.Deliver(n.w.now, relay, peer, len(data)); ok {
 		n.data++
-		n.send(turnServer, d.Client.Remote, d.Append(nil, data))
+		n.toFiveTuple(d.Client, d.Append(nil, data))
 	}
 }
 

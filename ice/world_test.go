@@ -1,6 +1,7 @@
 package ice
 
 import (
+	"bytes"
 	"container/heap"
 	"errors"
 	"fmt"
@@ -139,6 +140,7 @@ type node struct {
 	events  []Event
 	selects []EventSelectedPair
 	heard   []string // application packets
+	streams map[BaseID]netip.AddrPort
 }
 
 func (w *world) add(name string, cfg Config, addrs ...string) *node {
@@ -148,7 +150,7 @@ func (w *world) add(name string, cfg Config, addrs ...string) *node {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	n := &node{w: w, name: name, a: a, bases: map[BaseID]netip.AddrPort{}, port: 4000 + 1000*uint16(len(w.peers))}
+	n := &node{w: w, name: name, a: a, bases: map[BaseID]netip.AddrPort{}, streams: map[BaseID]netip.AddrPort{}, port: 4000 + 1000*uint16(len(w.peers))}
 	for _, s := range addrs {
 		n.addrs = append(n.addrs, netip.MustParseAddr(s))
 	}
@@ -207,7 +209,24 @@ func (n *node) handle(e Event) {
 		n.bases[e.Base] = local
 		n.a.HandleBindResult(w.now, e.Gen, e.Base, local, nil)
 	case EventUnbind:
+		if local, ok := n.streams[e.Base]; ok && w.turn != nil {
+			delete(n.streams, e.Base)
+			w.turn.hangUp(local)
+		}
 		delete(n.bases, e.Base)
+	case EventDial:
+		n.port++
+		local := netip.AddrPortFrom(n.addrs[0], n.port)
+		w.after(2*w.delay, func() {
+			if w.turn == nil || w.turn.down {
+				n.a.HandleDialResult(w.now, e.Base, netip.AddrPort{}, errors.New("connection refused"))
+			} else {
+				n.streams[e.Base], n.bases[e.Base] = local, local
+				w.turn.connect(local, n, e.Base)
+				n.a.HandleDialResult(w.now, e.Base, local, nil)
+			}
+			n.pump()
+		})
 	case EventResolve:
 		w.after(20*time.Millisecond, func() {
 			addrs, err := w.names[e.Host], error(nil)
@@ -255,6 +274,11 @@ func (n *node) signal(c Candidate) {
 // transmit puts a datagram on the wire.
 func (w *world) transmit(n *node, from, to netip.AddrPort, data []byte) {
 	w.sent++
+	if w.turn != nil && w.turn.clients[from].n == n {
+		data := bytes.Clone(data)
+		w.after(w.delay, func() { w.turn.fromStream(from, data) })
+		return
+	}
 	if n.nat != nil && from.Addr().Is4() { // IPv6 is not translated
 		from = n.nat.out(from, to)
 	}
@@ -437,3 +461,12 @@ func seeds(n int) int {
 	}
 	return n
 }
+
+// udpOf blocks all datagrams of a node.
+func udpOf(n *node) func(from, to netip.AddrPort) bool {
+	return func(from, to netip.AddrPort) bool {
+		return from.Addr() == n.nat.public || to.Addr() == n.nat.public
+	}
+}
+
+func (n *node) addrPort() netip.AddrPort { return netip.AddrPortFrom(n.addrs[0], 1) }

@@ -32,9 +32,9 @@ func TestRFC8260Chunks(t *testing.T) {
 			0   connect
 			0   > INIT
 			0   send 1 5000
-			0   send 2 1000
 			50  < INITACK
 			50  > COOKIE | IDATA 0 B 1 0 0 1120
+			60  send 2 1000
 			100 < COOKIEACK | SACK 0 100000
 			100 > IDATA 1 BE 2 0 0 1000 | IDATA 2 - 1 0 1 120
 			100 > IDATA 3 - 1 0 2 1140

@@ -44,6 +44,8 @@ type outStream struct {
 
 const (
 	defaultWeight = 256
+	// quantum is how much a stream sends in a row while nobody else comes: switching costs the receiver's caches.
+	quantum = 16 << 10
 	// parkAbove is the size of messages that may have to wait until others are finished.
 	parkAbove = 16 << 10
 	// virtualScale keeps the fractions of bytes divided by weight.
@@ -59,6 +61,7 @@ type sendQueue struct {
 	active       []*outStream // a heap by start
 	current      *outStream   // in the middle of a message that must not be interleaved
 	virtual      uint64
+	debt         int // bytes that active[0] has sent in its turn and is not charged for
 	buffered     int
 	freeMessages *outMessage
 	pool         *bufferPool
@@ -190,25 +193,40 @@ func (q *sendQueue) took(m *outMessage, n int) (low bool) {
 	s := m.stream
 	if q.current == nil {
 		q.virtual = s.start
+		q.debt += n + dataHeaderSize
+	} else {
+		s.charge(n + dataHeaderSize)
 	}
-	s.start += uint64(n+dataHeaderSize) * virtualScale / uint64(s.weight)
 	m.sent += n
 	low = q.unbuffer(m, n)
-	if m.sent == len(m.data) {
+	switch {
+	case m.sent == len(m.data):
 		q.unlink(s)
-		return low
-	}
-	if q.interleaving {
-		if !m.committed {
-			m.committed = true
-			q.committed += len(m.data)
-		}
-		q.down(s.index)
-	} else if q.current == nil {
-		q.current = s
+	case !q.interleaving && q.current == nil:
 		q.remove(s)
+		q.current = s
+	case q.interleaving && !m.committed:
+		m.committed = true
+		q.committed += len(m.data)
+	}
+	if q.debt >= quantum {
+		q.settle()
 	}
 	return low
+}
+
+// charge moves a stream's turn by n bytes.
+func (s *outStream) charge(n int) {
+	s.start += uint64(n) * virtualScale / uint64(s.weight)
+}
+
+// settle charges the stream in front for what it has sent, and lets the next one have its turn.
+func (q *sendQueue) settle() {
+	if q.debt > 0 && len(q.active) > 0 {
+		q.active[0].charge(q.debt)
+		q.debt = 0
+		q.down(0)
+	}
 }
 
 func (q *sendQueue) unbuffer(m *outMessage, n int) (low bool) {
@@ -246,13 +264,12 @@ func (q *sendQueue) unlink(s *outStream) {
 	}
 	if s.head == nil {
 		q.remove(s)
-	} else if s.index >= 0 {
-		q.down(s.index)
 	}
 }
 
 // activate puts a stream into the heap; it begins no earlier than the present virtual time.
 func (q *sendQueue) activate(s *outStream) {
+	q.settle()
 	s.start = max(s.start, q.virtual)
 	s.index = len(q.active)
 	q.active = append(q.active, s)
@@ -263,6 +280,10 @@ func (q *sendQueue) remove(s *outStream) {
 	i := s.index
 	if i < 0 {
 		return
+	}
+	if i == 0 {
+		s.charge(q.debt)
+		q.debt = 0
 	}
 	n := len(q.active) - 1
 	q.swap(i, n)
@@ -280,10 +301,15 @@ func (q *sendQueue) swap(i, j int) {
 	q.active[i].index, q.active[j].index = i, j
 }
 
+// before orders streams by their turns; at the same time the heavier goes first.
+func (s *outStream) before(t *outStream) bool {
+	return s.start < t.start || s.start == t.start && s.weight > t.weight
+}
+
 func (q *sendQueue) up(i int) {
 	for i > 0 {
 		p := (i - 1) / 2
-		if q.active[p].start <= q.active[i].start {
+		if !q.active[i].before(q.active[p]) {
 			return
 		}
 		q.swap(i, p)
@@ -297,10 +323,10 @@ func (q *sendQueue) down(i int) {
 		if c >= len(q.active) {
 			return
 		}
-		if c+1 < len(q.active) && q.active[c+1].start < q.active[c].start {
+		if c+1 < len(q.active) && q.active[c+1].before(q.active[c]) {
 			c++
 		}
-		if q.active[i].start <= q.active[c].start {
+		if !q.active[c].before(q.active[i]) {
 			return
 		}
 		q.swap(i, c)

@@ -117,6 +117,7 @@ func TestCandidateEventsEndWithNil(t *testing.T) {
 			t.Errorf("candidates before any event:\n%s", s)
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if want := []string{"gathering", "complete", "nil"}; !slices.Equal(log, want) {
 			t.Errorf("%v, want %v", log, want)
 		}

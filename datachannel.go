@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"sync"
 	"time"
@@ -286,7 +287,7 @@ func (d *DataChannel) BufferedAmountLowThreshold() uint64 {
 
 // SetBufferedAmountLowThreshold sets the threshold of OnBufferedAmountLow, in bytes.
 func (d *DataChannel) SetBufferedAmountLowThreshold(n uint64) {
-	threshold := int(min(n, 1<<40))
+	threshold := int(min(n, math.MaxInt))
 	setHandler(&d.mu, &d.lowThreshold, threshold)
 	t := d.pc.transport
 	if _, ok := t.enter(); ok {

@@ -157,6 +157,7 @@ func TestCloseInsideOnDataChannel(t *testing.T) {
 		near := closeLog(dc)
 		p.negotiate(p.a, p.b)
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		wantLog(p, "the side that closes", far, "close closed")
 		wantLog(p, "the other side", near, "open open", "closing closing", "close closed")
 	})

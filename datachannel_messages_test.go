@@ -170,6 +170,7 @@ func TestBufferedAmountAndItsThreshold(t *testing.T) {
 			t.Errorf("%d bytes are buffered after %d", n, before)
 		}
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if len(amounts) != 0 {
 			t.Error("an event for an amount that was never above the threshold")
 		}
@@ -177,6 +178,7 @@ func TestBufferedAmountAndItsThreshold(t *testing.T) {
 		for ; a.BufferedAmount() < 2<<20; sent++ {
 			p.must(a.Send(make([]byte, 1<<20)))
 			time.Sleep(10 * time.Second)
+			synctest.Wait()
 			amounts = nil
 		}
 		buf := make([]byte, 1<<20)

@@ -226,6 +226,7 @@ func TestOpenComesBeforeTheFirstMessage(t *testing.T) {
 			t.Errorf("%q", m)
 		}
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if want := []string{"datachannel open", "open open", "message hello"}; !slices.Equal(log, want) {
 			t.Errorf("%q, want %q", log, want)
 		}

@@ -3,6 +3,7 @@ package webrtc
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/openparley/webrtc/dtls"
 	"github.com/openparley/webrtc/ice"
@@ -199,7 +200,7 @@ func (pc *PeerConnection) transportUpdate(fx *jsep.Effects) (u transportUpdate) 
 	if fx.Data != nil {
 		u.data = &dataUpdate{
 			localPort: fx.Data.LocalPort, remotePort: fx.Data.RemotePort,
-			maxMessageSize: int(min(fx.Data.MaxMessageSize, 1<<40)),
+			maxMessageSize: int(min(fx.Data.MaxMessageSize, math.MaxInt32)),
 		}
 	}
 	return u

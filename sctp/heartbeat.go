@@ -13,11 +13,14 @@ type heartbeat struct {
 	nonce    uint64 // of the heartbeat that is out, zero: none
 }
 
+// settleTime is how long after the set-up an association is looked at for the first time.
+const settleTime = time.Second
+
 func (h *heartbeat) start(now tick, interval time.Duration) {
 	h.last = now
 	if interval > 0 {
 		h.interval = interval
-		h.deadline = now.after(interval)
+		h.deadline = now.after(min(interval, settleTime)) // a first look: what the set-up needed is given back
 	}
 }
 

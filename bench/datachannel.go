@@ -105,6 +105,9 @@ func lossScenario(name string, loss float64) scenario {
 		runs: 3,
 		run: func(st stack, e env) (map[string]float64, error) {
 			e.warm, e.window = 2*time.Second, 18*time.Second // the mean over t = 2..20 s
+			if e.quick {
+				e.window = 4 * time.Second
+			}
 			return bulkScenario{1, 16 << 10, figures{name: sample.wallPerGB}, highWaterPath}.run(st, e)
 		},
 	}

@@ -21,13 +21,14 @@ func runIdle(st stack, e env) (map[string]float64, error) {
 	time.Sleep(idleSettle / 3)
 	memory, goroutines := footprint()
 
-	pairs := make([]*pair, 0, idlePairs)
+	n := e.count(idlePairs)
+	pairs := make([]*pair, 0, n)
 	defer func() {
 		for _, p := range pairs {
 			p.close()
 		}
 	}()
-	for range idlePairs {
+	for range n {
 		p, err := newPair(st)
 		if err != nil {
 			return nil, err
@@ -39,11 +40,11 @@ func runIdle(st stack, e env) (map[string]float64, error) {
 	}
 	time.Sleep(idleSettle)
 	start, cpu := time.Now(), processCPU()
-	time.Sleep(idleWindow)
+	time.Sleep(min(idleWindow, 2*e.window))
 	used, took := processCPU()-cpu, time.Since(start)
 
 	memoryAfter, goroutinesAfter := footprint()
-	const connections = 2 * idlePairs
+	connections := 2 * float64(n)
 	return map[string]float64{
 		"idle-memory":     float64(memoryAfter-memory) / 1024 / connections,
 		"idle-goroutines": float64(goroutinesAfter-goroutines) / connections,

@@ -16,9 +16,10 @@ import (
 
 var (
 	// What usage describes.
-	flagCase = flag.String("case", "", "")
-	flagJSON = flag.Bool("json", false, "")
-	flagRuns = flag.Int("runs", 5, "")
+	flagCase  = flag.String("case", "", "")
+	flagJSON  = flag.Bool("json", false, "")
+	flagRuns  = flag.Int("runs", 5, "")
+	flagQuick = flag.Bool("quick", false, "")
 
 	// What a child process is told.
 	flagChild = flag.String("child", "", "")
@@ -39,6 +40,9 @@ func main() {
 		usage()
 		os.Exit(2)
 	}
+	if *flagQuick {
+		*flagRuns = 1
+	}
 	if *flagChild != "" {
 		if err := runChild(); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
@@ -53,17 +57,18 @@ func main() {
 }
 
 func usage() {
-	fmt.Fprint(os.Stderr, `usage: go run . [-case NAME] [-json] [-runs N]
+	fmt.Fprint(os.Stderr, `usage: go run . [-case NAME] [-json] [-runs N] [-quick]
 
   -case NAME  measure only this case; a list with commas and patterns like dc-* are understood
   -json       print one JSON object a line
   -runs N     runs of each library of which the median is taken; 5 without it
+  -quick      a rough look: one run, shorter windows
 
 Cases, lower is better in each:
 `)
 	for _, s := range scenarios {
 		for _, c := range s.cases {
-			fmt.Fprintf(os.Stderr, "  %-22s %s\n", c.name, c.unit)
+			fmt.Fprintf(os.Stderr, "  %-24s %s\n", c.name, c.unit)
 		}
 	}
 }
@@ -110,12 +115,12 @@ func runChild() error {
 	if err != nil {
 		return err
 	}
-	e := env{wire: w, warm: warmUp, window: window}
-	if *flagShort {
+	e := env{wire: w, warm: warmUp, window: window, quick: *flagQuick}
+	if *flagShort || *flagQuick {
 		e.warm, e.window = warmUp/4, window/4
 	}
 	var result childResult
-	if result.Values, err = s.run(st, e); err != nil {
+	if result.Values, err = s.of(*flagStack)(st, e); err != nil {
 		result.Error, result.Lost = err.Error(), errors.Is(err, errLost)
 	}
 	return json.NewEncoder(os.Stdout).Encode(result)

@@ -13,12 +13,12 @@ import (
 // parleyStack is this library with its default settings.
 type parleyStack struct{ api *webrtc.API }
 
-func newParley() (stack, error) {
-	api, err := webrtc.NewAPI(webrtc.Settings{
-		IncludeLoopback: true,
-		InterfaceFilter: isLoopback,
-		IPFilter:        netip.Addr.Is4,
-	})
+func newParley() (stack, error) { return newParleyWith(webrtc.Settings{}) }
+
+// newParleyWith is this library with some settings; those about addresses are set here.
+func newParleyWith(s webrtc.Settings) (stack, error) {
+	s.IncludeLoopback, s.InterfaceFilter, s.IPFilter = true, isLoopback, netip.Addr.Is4
+	api, err := webrtc.NewAPI(s)
 	if err != nil {
 		return nil, err
 	}

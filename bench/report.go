@@ -25,7 +25,7 @@ type result struct {
 
 func newReport(w io.Writer, asJSON bool) *report { return &report{w: w, json: asJSON} }
 
-const columns = "%-22s %-23s %10s %10s %8s\n"
+const columns = "%-24s %-23s %10s %10s %8s\n"
 
 func (r *report) header() error {
 	if r.json {

@@ -24,6 +24,9 @@ func childCommand(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
+	if *flagQuick {
+		args = append(args, "-quick")
+	}
 	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Stderr = os.Stderr
 	return cmd, nil
@@ -119,7 +122,7 @@ func measure(s scenario) (map[string]*series, error) {
 			slices.Reverse(order)
 		}
 		for _, name := range order {
-			if stacks[name] == nil {
+			if name == theirs && s.alone {
 				continue
 			}
 			r := results[name]

@@ -18,9 +18,11 @@ type scenario struct {
 	name  string
 	cases []benchCase
 	run   func(stack, env) (map[string]float64, error)
-	path  *impairment // the relay between the peers; nil: plain loopback
-	bulk  bool        // packets as large as they get: checked for the size of its datagrams
-	runs  int         // the most runs that make sense; 0: as many as asked for
+	other func(stack, env) (map[string]float64, error) // what the other library runs instead; nil: the same
+	alone bool                                         // the other library has nothing like it
+	path  *impairment                                  // the relay between the peers; nil: plain loopback
+	bulk  bool                                         // packets as large as they get: checked for the size of its datagrams
+	runs  int                                          // the most runs that make sense; 0: as many as asked for
 }
 
 // env is what a child process is told besides its scenario and library.
@@ -28,6 +30,18 @@ type env struct {
 	wire   wire
 	warm   time.Duration // traffic before anything is measured
 	window time.Duration // traffic that is measured
+	quick  bool          // a rough look
+}
+
+// quickShare divides a number of repetitions in a rough look.
+const quickShare = 4
+
+// count is how often something is repeated.
+func (e env) count(n int) int {
+	if e.quick {
+		return n / quickShare
+	}
+	return n
 }
 
 const gigabyte = 1e9
@@ -39,6 +53,12 @@ var scenarios = []scenario{
 		run:   runSetup,
 	},
 	{
+		name:  "setup-dtls12",
+		cases: []benchCase{{"setup-cpu-dtls12", "ms/pair"}},
+		run:   runSetupDTLS12,
+		other: renamed(runSetup, "setup-cpu", "setup-cpu-dtls12"),
+	},
+	{
 		name: "idle",
 		cases: []benchCase{
 			{"idle-memory", "KiB/connection"},
@@ -46,6 +66,48 @@ var scenarios = []scenario{
 			{"idle-cpu", "us/s"},
 		},
 		run: runIdle,
+	},
+	{
+		name:  "dtls-handshake-12",
+		cases: []benchCase{{"dtls-handshake-12", "CPU ms/pair"}},
+		run:   handshakeScenario{"dtls-handshake-12", connectParley(dtls12, nil)}.run,
+		other: handshakeScenario{"dtls-handshake-12", connectPion(nil)}.run,
+	},
+	{
+		name:  "dtls-handshake-13",
+		cases: []benchCase{{"dtls-handshake-13", "CPU ms/pair"}},
+		run:   handshakeScenario{"dtls-handshake-13", connectParley(dtls13, nil)}.run,
+		alone: true,
+	},
+	{
+		name:  "dtls-handshake-13-mlkem",
+		cases: []benchCase{{"dtls-handshake-13-mlkem", "CPU ms/pair"}},
+		run:   handshakeScenario{"dtls-handshake-13-mlkem", connectParley(dtls13Hybrid, nil)}.run,
+		alone: true,
+	},
+	{
+		name:  "dtls-record",
+		cases: []benchCase{{"dtls-record", "CPU ns/record"}},
+		run:   recordScenario{"dtls-record", parleyRecords(dtls13)}.run,
+		other: recordScenario{"dtls-record", bareAEAD}.run,
+	},
+	{
+		name:  "dtls-record-12",
+		cases: []benchCase{{"dtls-record-12", "CPU ns/record"}},
+		run:   recordScenario{"dtls-record-12", parleyRecords(dtls12)}.run,
+		other: recordScenario{"dtls-record-12", bareAEAD}.run,
+	},
+	{
+		name:  "dtls-record-pion",
+		cases: []benchCase{{"dtls-record-pion", "CPU ns/record"}},
+		run:   recordScenario{"dtls-record-pion", parleyRecords(dtls12)}.run,
+		other: recordScenario{"dtls-record-pion", pionRecords}.run,
+	},
+	{
+		name:  "dtls-idle-memory",
+		cases: []benchCase{{"dtls-idle-memory", "KiB/connection"}},
+		run:   dtlsIdle(connectParley(dtls12, nil)),
+		other: dtlsIdle(connectPion(nil)),
 	},
 	{
 		name: "dc-64B", bulk: true,
@@ -95,6 +157,14 @@ var scenarios = []scenario{
 		cases: []benchCase{{"rtp-forward-50-burst8", "CPU us/packet"}},
 		run:   forwardScenario{50, 8, "rtp-forward-50-burst8"}.run,
 	},
+}
+
+// of is what a library runs.
+func (s scenario) of(library string) func(stack, env) (map[string]float64, error) {
+	if library == theirs && s.other != nil {
+		return s.other
+	}
+	return s.run
 }
 
 func findScenario(name string) (scenario, error) {

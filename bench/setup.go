@@ -3,6 +3,8 @@ package main
 import (
 	"slices"
 	"time"
+
+	"github.com/openparley/webrtc"
 )
 
 const (
@@ -15,9 +17,10 @@ const (
 // runSetup connects pairs one after another, each with one data channel. The clock runs from the offer to the channel
 // being open on both sides; the CPU time is all of a pair's, from making the peers to closing them.
 func runSetup(st stack, e env) (map[string]float64, error) {
-	walls := make([]time.Duration, 0, setupPairs)
+	n := e.count(setupPairs)
+	walls := make([]time.Duration, 0, n)
 	var cpu time.Duration
-	for i := range setupWarm + setupPairs {
+	for i := range setupWarm + n {
 		if i == setupWarm {
 			cpu = processCPU()
 		}
@@ -32,9 +35,29 @@ func runSetup(st stack, e env) (map[string]float64, error) {
 	cpu = processCPU() - cpu
 	slices.Sort(walls)
 	return map[string]float64{
-		"setup-cpu":  milliseconds(cpu) / setupPairs,
+		"setup-cpu":  milliseconds(cpu) / float64(n),
 		"setup-wall": milliseconds(walls[len(walls)/2]),
 	}, nil
+}
+
+// runSetupDTLS12 is runSetup with this library bound to DTLS 1.2, the only version that the other one has.
+func runSetupDTLS12(_ stack, e env) (map[string]float64, error) {
+	st, err := newParleyWith(webrtc.Settings{DTLSMaxVersion: webrtc.DTLS12})
+	if err != nil {
+		return nil, err
+	}
+	return renamed(runSetup, "setup-cpu", "setup-cpu-dtls12")(st, e)
+}
+
+// renamed keeps one figure of a scenario, under another name.
+func renamed(run func(stack, env) (map[string]float64, error), from, to string) func(stack, env) (map[string]float64, error) {
+	return func(st stack, e env) (map[string]float64, error) {
+		values, err := run(st, e)
+		if err != nil {
+			return nil, err
+		}
+		return map[string]float64{to: values[from]}, nil
+	}
 }
 
 func setupOnce(st stack, e env) (time.Duration, error) {

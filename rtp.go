@@ -113,7 +113,7 @@ func (r *rtpPipe) init(c *composite) { r.c = c }
 // setTable takes over what was negotiated.
 func (r *rtpPipe) setTable(now time.Time, t *rtpTable) {
 	r.table = t
-	if len(t.flows) == 0 {
+	if r.demux == nil && len(t.flows) == 0 {
 		return
 	}
 	if r.demux == nil {

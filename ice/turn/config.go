@@ -105,11 +105,10 @@ type Config struct {
 const (
 	maxPeers           = 128 // channels and permissions of a client
 	maxOut             = 256 // packets that wait for Next
-	maxEvents          = 512
-	maxRedirects       = 3  // alternate servers after one another (RFC 8656 §7.4 leaves the number open)
-	maxChallenges      = 3  // 401 and 438 after one another for one request
-	maxPeersPerRequest = 16 // addresses of one CreatePermission
-	maxRedials         = 6  // connections that fail after one another, once there was an allocation
+	maxRedirects       = 3   // alternate servers after one another (RFC 8656 §7.4 leaves the number open)
+	maxChallenges      = 3   // 401 and 438 after one another for one request
+	maxPeersPerRequest = 16  // addresses of one CreatePermission
+	maxRedials         = 6   // connections that fail after one another, once there was an allocation
 )
 
 func (c Config) withDefaults() (Config, error) {

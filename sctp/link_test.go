@@ -125,7 +125,6 @@ type world struct {
 	rng  *rand.Rand
 	a, b *endpoint
 	buf  []byte
-	log  func(from, pkt string)
 	// granularity rounds timers up, as real ones do.
 	granularity time.Duration
 }

@@ -7,9 +7,8 @@ import (
 
 // shutdown is the state of an orderly end (RFC 9260 section 9.2).
 type shutdown struct {
-	t2    tick // SHUTDOWN or SHUTDOWN ACK is repeated
-	guard tick // T5-shutdown-guard: five times RTO.Max at most
-	tries int
+	t2    tick      // SHUTDOWN or SHUTDOWN ACK is repeated
+	guard tick      // T5-shutdown-guard: five times RTO.Max at most
 	due   chunkType // what the next packet ends with; zero: nothing
 }
 

@@ -226,11 +226,12 @@ func (c *Client) Close(now time.Time) {
 	if c.state == StateClosing || c.state == StateClosed {
 		return
 	}
-	allocated := c.state == StateAllocated
+	// An Allocate request with credentials may be answered yet: the goodbye comes behind it.
+	perhaps := c.state == StateAllocated || (c.state == StateAllocating && c.key.key != nil)
 	c.dropRequests()
 	c.peers, c.order, c.channels = make(map[netip.AddrPort]*peer), nil, nil
 	c.setState(StateClosing)
-	if !allocated || !c.refresh(0) {
+	if !perhaps || !c.refresh(0) {
 		c.finish()
 	}
 }

@@ -138,140 +138,6 @@ func TestReleasedPeersAreForgotten(t *testing.T) {
 	}
 }
 
-// talk is a client and a server without a network, so that a test can see and change every message.
-type talk struct {
-	t   *testing.T
-	c   *Client
-	now time.Time
-}
-
-func newTalk(t *testing.T, change func(*Config)) *talk {
-	t.Helper()
-	cfg := Config{
-		Server: netip.MustParseAddrPort("30.0.0.1:3478"), Username: user, Password: password, Rand: rand.NewChaCha8([32]byte{2}),
-	}
-	if change != nil {
-		change(&cfg)
-	}
-	c, err := New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &talk{t: t, c: c, now: time.Unix(1_000_000, 0)}
-}
-
-// sent takes the next message of the client, and checks that it is a request of the method; a zero method: there is none.
-func (k *talk) sent(method stun.Method) (raw []byte, a attributes) {
-	k.t.Helper()
-	raw, ok := k.c.Next(nil)
-	switch {
-	case !ok && method == 0:
-		return nil, a
-	case !ok:
-		k.t.Fatalf("nothing was sent, want %v", method)
-	case !a.parse(raw) || a.malformed || messageType(raw) != stun.NewType(method, stun.ClassRequest):
-		k.t.Fatalf("sent %v, want %v", messageType(raw), method)
-	}
-	return raw, a
-}
-
-// reply answers a request; a key seals the answer.
-func (k *talk) reply(request []byte, class stun.MessageClass, key *integrity, list ...attribute) error {
-	k.t.Helper()
-	var m stun.Message
-	start(&m, stun.NewType(messageType(request).Method, class), transactionID(request))
-	for _, a := range list {
-		if ap, err := netip.ParseAddrPort(string(a.v)); err == nil {
-			addAddress(&m, a.t, ap)
-			continue
-		}
-		m.Add(a.t, a.v)
-	}
-	if key != nil {
-		key.seal(&m)
-	}
-	_, _, err := k.c.HandlePacket(k.now, m.Raw)
-	return err
-}
-
-func refusal(code int) attribute {
-	return attribute{stun.AttrErrorCode, append([]byte{0, 0, byte(code / 100), byte(code % 100)}, "because"...)}
-}
-
-func nonce(s string) attribute { return attribute{stun.AttrNonce, []byte(s)} }
-
-var (
-	home    = attribute{stun.AttrRealm, []byte(realm)}
-	relayed = attribute{stun.AttrXORRelayedAddress, []byte("30.0.0.1:50000")}
-	mapped  = attribute{stun.AttrXORMappedAddress, []byte("31.0.0.1:5000")}
-	md5Key  = &integrity{key: longTermKey(algorithmMD5, user, realm, password)}
-	success = stun.ClassSuccessResponse
-	failure = stun.ClassErrorResponse
-)
-
-// challenged begins an allocation and answers the first request; it returns the second.
-func (k *talk) challenged() []byte {
-	k.t.Helper()
-	k.c.Allocate(k.now)
-	raw, a := k.sent(stun.MethodAllocate)
-	if a.username != nil || a.hasSHA1 || a.transport != protocolUDP {
-		k.t.Errorf("first request: %+v", a)
-	}
-	_ = k.reply(raw, failure, nil, refusal(401), home, nonce("one"))
-	raw, a = k.sent(stun.MethodAllocate)
-	if string(a.username) != user || string(a.realm) != realm || string(a.nonce) != "one" || !md5Key.check(raw) || a.algorithms != nil {
-		k.t.Errorf("second request: %+v", a)
-	}
-	return raw
-}
-
-// allocated has an allocation.
-func (k *talk) allocated() {
-	k.t.Helper()
-	if err := k.reply(k.challenged(), success, md5Key, relayed, mapped, lifetime(600)); err != nil || k.c.State() != StateAllocated {
-		k.t.Fatalf("%v, %v", err, k.c.State())
-	}
-	k.events()
-}
-
-func (k *talk) events() (list []Event) {
-	for {
-		e, ok := k.c.Event()
-		if !ok {
-			return list
-		}
-		list = append(list, e)
-	}
-}
-
-// wantFailed wants EventFailed as the last event, with a code if that is not zero.
-func (k *talk) wantFailed(code int) {
-	k.t.Helper()
-	list := k.events()
-	e, ok := last[EventFailed](list)
-	var refusal *Error
-	if !ok || (code != 0 && (!errors.As(e.Err, &refusal) || refusal.Code != code)) || k.c.State() != StateFailed {
-		k.t.Errorf("%+v, state %v; want a failure by %d", list, k.c.State(), code)
-	}
-	k.sent(0)
-}
-
-func (k *talk) advance(d time.Duration) {
-	k.t.Helper()
-	for end := k.now.Add(d); ; {
-		at := k.c.Deadline()
-		if at.IsZero() || at.After(end) {
-			k.now = end
-			return
-		}
-		k.now = at
-		k.c.Advance(k.now)
-		if at := k.c.Deadline(); due(at, k.now) {
-			k.t.Fatal("deadline is not after Advance")
-		}
-	}
-}
-
 // RFC 8489 §6.2.1: the times of retransmissions, and the end.
 func TestRetransmission(t *testing.T) {
 	k := newTalk(t, nil)
@@ -604,6 +470,61 @@ func TestClose(t *testing.T) {
 	k.sent(0)
 	if n := count[EventClosed](k.events()); n != 1 {
 		t.Errorf("%d times closed", n)
+	}
+}
+
+// An allocation that is on its way when the client is closed does not stay behind.
+func TestCloseWhileAllocating(t *testing.T) {
+	w := newWorld(t, worldOption{})
+	w.client.c.Allocate(w.now())
+	w.pass(50 * time.Millisecond)
+	w.client.c.Close(w.now())
+	w.until("goodbye", time.Minute, func() bool { return w.client.c.State() == StateClosed })
+	if s := w.server.s.Stats(); s.AllocationsTotal != 1 || s.Allocations != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// Wrap and Append write the same, in the room that Overhead tells, and without room nothing.
+func TestWrapAndAppend(t *testing.T) {
+	for _, transport := range []Transport{UDP, TCP} {
+		k := newTalk(t, func(c *Config) { c.Transport, c.Families = transport, Dual })
+		k.c.Allocate(k.now)
+		k.c.HandleDialResult(k.now, 1, nil)
+		raw, _ := k.sent(stun.MethodAllocate)
+		six := attribute{stun.AttrXORRelayedAddress, []byte("[2600::1]:50000")}
+		_ = k.reply(raw, success, nil, relayed, six, mapped, lifetime(600))
+		bound := netip.AddrPortFrom(peerAddr.Addr(), 7)
+		if err := errors.Join(k.c.Bind(k.now, bound), k.c.CreatePermission(k.now, peerAddr.Addr()), k.c.CreatePermission(k.now, peerAddr6.Addr())); err != nil {
+			t.Fatal(err)
+		}
+		raw, _ = k.sent(stun.MethodChannelBind)
+		_ = k.reply(raw, success, nil)
+		for _, peer := range []netip.AddrPort{bound, peerAddr, peerAddr6} {
+			for n := range 9 {
+				front, back := k.c.Overhead(peer)
+				data := []byte("12345678")[:n]
+				buf := slices.Concat(make([]byte, front), data, []byte("xxx")[:back])
+				wrapped, ok := k.c.Wrap(buf, front, n, peer)
+				if !ok || (IsMessage(wrapped) && !walk(wrapped, func(stun.AttrType, []byte) bool { return true })) {
+					t.Fatalf("%v, %d bytes: %x, %t", peer, n, wrapped, ok)
+				}
+				k.c.idSeed--
+				appended, ok := k.c.Append([]byte("before"), data, peer)
+				if !ok || string(appended) != "before"+string(wrapped) {
+					t.Errorf("%v, %d bytes: %x, then %x", peer, n, wrapped, appended)
+				}
+				if _, ok := k.c.Wrap(buf[1:], front-1, n, peer); ok {
+					t.Errorf("%v: wrapped without room in front", peer)
+				}
+				if _, ok := k.c.Wrap(buf[:len(wrapped)-1], front, n, peer); ok && n > 0 {
+					t.Errorf("%v, %d bytes: wrapped without room behind", peer, n)
+				}
+			}
+		}
+		if _, ok := k.c.Append(nil, []byte("x"), netip.MustParseAddrPort("9.9.9.9:9")); ok {
+			t.Error("a packet to nobody")
+		}
 	}
 }
 

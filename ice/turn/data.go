@@ -3,6 +3,7 @@ package turn
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 
 	"github.com/pion/stun/v3"
 )
@@ -41,6 +42,20 @@ func (c *Client) Wrap(buf []byte, head, n int, peer netip.AddrPort) ([]byte, boo
 		return nil, false
 	}
 	return c.wrapIndication(buf, head, n, peer)
+}
+
+// Append is Wrap for who has no room around the packet: it appends the header, a copy of the packet and padding to dst.
+// False: as Wrap; dst is returned as it was.
+func (c *Client) Append(dst, packet []byte, peer netip.AddrPort) ([]byte, bool) {
+	front, back := c.Overhead(peer)
+	begin := len(dst)
+	grown := slices.Grow(dst, front+len(packet)+back)[:begin+front+len(packet)+back]
+	copy(grown[begin+front:], packet)
+	pkt, ok := c.Wrap(grown[begin:], front, len(packet), peer)
+	if !ok {
+		return dst, false
+	}
+	return grown[:begin+len(pkt)], true
 }
 
 func (c *Client) wrapChannel(buf []byte, head, n int, p *peer) ([]byte, bool) {

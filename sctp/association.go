@@ -2,6 +2,7 @@ package sctp
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -252,7 +253,7 @@ func (a *Association) handleChunks(b []byte) error {
 		if a.phase == phaseDone {
 			return firstErr
 		}
-		if err == errStop {
+		if errors.Is(err, errStop) {
 			return errUnexpected
 		}
 	}

@@ -2,6 +2,7 @@ package webrtc
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/openparley/webrtc/ice"
@@ -16,6 +17,9 @@ const (
 	// outboxLimit is how many bytes may wait for a socket that is full. Congestion control keeps far below it; what
 	// arrives beyond it is dropped and counted.
 	outboxLimit = 1 << 20
+	// outboxReserve is what consent checks and RTCP have beyond the limit: media that is too much for the socket must not
+	// cost the connection its path.
+	outboxReserve = 64 << 10
 )
 
 // bursts is the free list of outgoing buffers. An idle connection holds none.
@@ -55,7 +59,8 @@ type outbox struct {
 	used    int // of the last buffer
 	bytes   int // of all messages
 	msgs    []netio.Message
-	bases   []ice.BaseID // where each of msgs leaves from
+	bases   []ice.BaseID       // where each of msgs leaves from
+	homes   []*[burstSize]byte // the buffer that each of msgs lies in, in the order of buffers
 	dropped uint64
 }
 
@@ -83,7 +88,7 @@ func (o *outbox) commit(base ice.BaseID, remote netip.AddrPort, ecn uint8, pkt [
 		// The packet does not begin where the room did (an engine kept some of the headroom): move it there.
 		pkt = b[o.used : o.used+copy(b[o.used:], pkt)]
 	}
-	if o.full() {
+	if o.bytes >= outboxLimit+outboxReserve {
 		o.dropped++
 		return
 	}
@@ -95,6 +100,7 @@ func (o *outbox) commit(base ice.BaseID, remote netip.AddrPort, ecn uint8, pkt [
 	}
 	o.msgs = append(o.msgs, netio.Message{Data: b[start:o.used:o.used], Remote: remote, ECN: ecn})
 	o.bases = append(o.bases, base)
+	o.homes = append(o.homes, b)
 }
 
 // extend makes the packet at start the next segment of m, if it may be one: the same way, right behind, and not longer
@@ -119,23 +125,31 @@ func extend(m *netio.Message, b []byte, start int, remote netip.AddrPort, ecn ui
 	return true
 }
 
-// taken removes the first n messages, which the socket took, and frees the buffers when nothing is left.
+// taken removes the first n messages, which the socket took, and frees the buffers that nothing lies in any more: a socket
+// that never quite keeps up must not make us keep what it has sent.
 func (o *outbox) taken(n int) {
-	for i := range o.msgs[:n] {
-		o.bytes -= len(o.msgs[i].Data)
-	}
 	rest := copy(o.msgs, o.msgs[n:])
 	copy(o.bases, o.bases[n:])
+	copy(o.homes, o.homes[n:])
 	clear(o.msgs[rest:])
-	o.msgs, o.bases = o.msgs[:rest], o.bases[:rest]
+	clear(o.homes[rest:])
+	o.msgs, o.bases, o.homes = o.msgs[:rest], o.bases[:rest], o.homes[:rest]
+	o.bytes = 0 // counted anew: the first one that is left may have been taken in part
+	for i := range o.msgs {
+		o.bytes += len(o.msgs[i].Data)
+	}
+	free := len(o.buffers)
+	if rest > 0 {
+		free = max(slices.Index(o.buffers, o.homes[0]), 0)
+	}
+	for _, b := range o.buffers[:free] {
+		bursts.put(b)
+	}
+	o.buffers = slices.Delete(o.buffers, 0, free)
 	if rest == 0 {
 		if cap(o.msgs) > keptMessages {
-			o.msgs, o.bases = nil, nil
+			o.msgs, o.bases, o.homes = nil, nil, nil
 		}
-		for i, b := range o.buffers {
-			bursts.put(b)
-			o.buffers[i] = nil
-		}
-		o.buffers, o.used, o.bytes = o.buffers[:0], 0, 0
+		o.used = 0
 	}
 }

@@ -122,7 +122,9 @@ type transportUpdate struct {
 	fingerprints fingerprints
 
 	data *dataUpdate
-	rtp  *rtpTable
+	// noData: the peer has rejected the data section.
+	noData bool
+	rtp    *rtpTable
 }
 
 // dataUpdate describes the negotiated data section.
@@ -155,6 +157,9 @@ func (c *composite) apply(now time.Time, u transportUpdate) error {
 	}
 	if u.rtp != nil {
 		c.rtp.setTable(now, u.rtp)
+	}
+	if u.noData {
+		c.refuseWaiting()
 	}
 	if !u.ready {
 		return nil

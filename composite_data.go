@@ -8,6 +8,8 @@ import (
 	"github.com/openparley/webrtc/sctp/dcep"
 )
 
+var errDataRejected = errors.New("the peer has rejected the data section")
+
 // The data channel entries of a composite. They are called under transport.mu.
 
 // createChannel makes the channel, or keeps it until a data section is negotiated.
@@ -49,6 +51,15 @@ func (c *composite) createWaiting(now time.Time) {
 		if err := c.createChannel(now, dc); err != nil {
 			c.sink.channelRefused(dc, err)
 		}
+	}
+}
+
+// refuseWaiting closes the channels that wait for an association which the peer does not want.
+func (c *composite) refuseWaiting() {
+	waiting := c.waiting
+	c.waiting = nil
+	for _, dc := range waiting {
+		c.sink.channelRefused(dc, errDataRejected)
 	}
 }
 

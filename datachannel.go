@@ -461,7 +461,11 @@ func (d *DataChannel) closedByTransport(cause error) {
 	onError, onClose, detached, counted := d.onError, d.onClose, d.detached, d.wasOpen
 	var err error
 	if cause != nil {
-		err = &RTCError{Detail: "sctp-failure", Err: cause}
+		detail := "sctp-failure"
+		if errors.Is(cause, dcep.ErrNoID) || errors.Is(cause, dcep.ErrIDInUse) || errors.Is(cause, errDataRejected) {
+			detail = "data-channel-failure" // the channel's own, not the association's
+		}
+		err = &RTCError{Detail: detail, Err: cause}
 		d.lastError = err
 	}
 	d.mu.Unlock()

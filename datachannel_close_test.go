@@ -3,6 +3,7 @@ package webrtc
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -194,6 +195,7 @@ func TestARejectedDataSectionClosesTheChannels(t *testing.T) {
 	inBubble(t, pairOptions{}, func(p *pair) {
 		dc, err := p.a.CreateDataChannel("", nil)
 		p.must(err)
+		log := closeLog(dc)
 		_, err = p.a.AddTransceiverFromKind(RTPCodecTypeAudio)
 		p.must(err)
 		p.must(p.a.SetLocalDescription(SessionDescription{}))
@@ -201,12 +203,22 @@ func TestARejectedDataSectionClosesTheChannels(t *testing.T) {
 		p.must(p.b.SetLocalDescription(SessionDescription{}))
 		answer := rejectSection(*p.b.LocalDescription(), "application")
 		p.must(p.a.SetRemoteDescription(answer))
-		time.Sleep(5 * time.Second)
-		if s := dc.ReadyState(); s == DataChannelStateOpen {
-			t.Errorf("state %v", s)
-		}
+		wantLog(p, "the channel", log, "error closed", "close closed")
 		if p.a.SCTP() != nil {
 			t.Error("an SCTP transport without a data section")
+		}
+
+		t.Log("# the next channel asks for a section again")
+		time.Sleep(5 * time.Second)
+		again, err := p.a.CreateDataChannel("", nil)
+		p.must(err)
+		if s := again.ReadyState(); s != DataChannelStateConnecting {
+			t.Errorf("state %v", s)
+		}
+		offer, err := p.a.CreateOffer(nil)
+		p.must(err)
+		if got := sections(&offer); len(got) != 2 || strings.HasSuffix(got[0]+got[1], "rejected") {
+			t.Errorf("%v", got)
 		}
 	})
 }

@@ -151,6 +151,7 @@ func (pc *PeerConnection) commit(fx *jsep.Effects) (transportUpdate, []flowUpdat
 	if fx.Data != nil {
 		pc.dataSection = true
 	}
+	update.noData = fx.Old != jsep.StateStable && fx.New == jsep.StateStable && !fx.RolledBack && fx.Data == nil && !pc.jsep.DataWanted()
 	if fx.New == jsep.StateStable {
 		// W3C clears the flag here and checks anew, so that what came up during the exchange leads to a new one.
 		pc.needed = false

@@ -27,6 +27,8 @@ type Channels struct {
 
 	events []Event
 	head   int // of events
+	// balance counts resets by stream, see count.
+	balance map[uint16]int8
 	// held is what came for ids that the peer uses again, now that their former channels have closed.
 	held      []heldItem
 	replaying bool // receive is about held[0]
@@ -216,7 +218,7 @@ func (c *Channels) resetOutgoing(now time.Time, ch *Channel) {
 		return
 	}
 	ch.resetAsked = true
-	if err := c.assoc.ResetStream(now, uint16(ch.id)); err != nil {
+	if err := c.askReset(now, uint16(ch.id)); err != nil {
 		c.finish(ch, err)
 	}
 }

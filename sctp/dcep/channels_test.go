@@ -216,6 +216,26 @@ func TestNegotiated(t *testing.T) {
 	}
 }
 
+// TestNegotiatedOnOneSideCloses: the side that never made the channel does its half of the closing.
+func TestNegotiatedOnOneSideCloses(t *testing.T) {
+	w := newWire(t, 1, RoleClient, RoleServer, sctp.Config{})
+	w.connect()
+	for range 3 {
+		x := w.create(w.a, Options{Negotiated: true, ID: 7})
+		w.until("open", func() bool { return x.State() == StateOpen })
+		w.a.Close(w.now, x)
+		w.until("closed", func() bool { return x.State() == StateClosed })
+	}
+	if len(w.a.balance)+len(w.b.balance) != 0 {
+		t.Errorf("resets do not balance: %v %v", w.a.balance, w.b.balance)
+	}
+	sent := w.a.assoc.Stats().PacketsSent + w.b.assoc.Stats().PacketsSent
+	w.run(20*time.Second, nil)
+	if n := w.a.assoc.Stats().PacketsSent + w.b.assoc.Stats().PacketsSent - sent; n > 4 {
+		t.Errorf("%d packets afterwards: the sides answer each other", n)
+	}
+}
+
 func TestRoleDecidesParity(t *testing.T) {
 	w := newWire(t, 1, RoleUnknown, RoleServer, sctp.Config{})
 	first, second := w.create(w.a, Options{Label: "1"}), w.create(w.a, Options{Label: "2"})

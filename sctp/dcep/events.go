@@ -60,7 +60,7 @@ func (c *Channels) receiveHeld(now time.Time, alloc func(n int) []byte) (Event, 
 		return c.receive(now, item.message, alloc)
 	}
 	c.held, c.replaying = c.held[1:], false
-	c.handle(now, sctp.Event{Kind: sctp.EventStreamReset, Stream: item.message.Stream, Direction: sctp.Incoming})
+	c.reset(now, sctp.Event{Kind: sctp.EventStreamReset, Stream: item.message.Stream, Direction: sctp.Incoming})
 	return Event{}, false
 }
 
@@ -140,7 +140,7 @@ func (c *Channels) receiveControl(now time.Time, ch *Channel, m *sctp.Message) {
 	if err != nil || full || len(o.Label)+len(o.Protocol) > c.cfg.MaxLabel || c.ours(m.Stream) {
 		// RFC 8832 section 6: refuse by closing it.
 		c.assoc.Credit(now, m.Charge)
-		_ = c.assoc.ResetStream(now, m.Stream)
+		_ = c.askReset(now, m.Stream) // fails when the association is ending, which closes everything
 		return
 	}
 	opened := &Channel{opts: o, id: -1, state: StateOpen, acked: true}
@@ -165,10 +165,41 @@ func (c *Channels) handle(now time.Time, e sctp.Event) {
 			c.post(Event{Kind: EventBufferedAmountLow, Channel: ch})
 		}
 	case sctp.EventStreamReset:
-		if ch := c.byID[e.Stream]; ch != nil {
-			c.handleReset(now, ch, e)
+		if e.Direction == sctp.Incoming {
+			c.count(e.Stream, -1)
 		}
+		c.reset(now, e)
 	case sctp.EventReadable: // the next round takes it
+	}
+}
+
+// reset hands a reset to its channel. Without one, the peer closes a negotiated channel that was never made here, and waits for
+// our half.
+func (c *Channels) reset(now time.Time, e sctp.Event) {
+	if ch := c.byID[e.Stream]; ch != nil {
+		c.handleReset(now, ch, e)
+	} else if e.Direction == sctp.Incoming && c.balance[e.Stream] < 0 {
+		_ = c.askReset(now, e.Stream) // as above: nothing to do about it
+	}
+}
+
+// askReset resets our half of a stream.
+func (c *Channels) askReset(now time.Time, id uint16) error {
+	c.count(id, 1)
+	return c.assoc.ResetStream(now, id)
+}
+
+// count keeps the balance of a stream's resets: those asked for here less those of the peer. Without a channel only a reset that
+// the peer is ahead with is answered, so that two sides never answer each other for ever.
+func (c *Channels) count(id uint16, n int8) {
+	if c.balance == nil {
+		c.balance = make(map[uint16]int8)
+	}
+	b := max(-1, min(c.balance[id]+n, 1)) // more is a peer that only resets
+	if b == 0 {
+		delete(c.balance, id)
+	} else {
+		c.balance[id] = b
 	}
 }
 
@@ -217,6 +248,9 @@ func (c *Channels) handleReset(now time.Time, ch *Channel, e sctp.Event) {
 	}
 	if e.Direction == sctp.Incoming {
 		if ch.inDone {
+			if n := len(ch.held); n > 0 && ch.held[n-1].reset {
+				return // nothing came in between: a peer that only resets
+			}
 			ch.held = append(ch.held, heldItem{message: sctp.Message{Stream: e.Stream}, reset: true})
 			return
 		}

@@ -61,7 +61,7 @@ func tortureSeed(t *testing.T, seed uint64) {
 			for _, ch := range s.opened {
 				s.Close(w.now, ch)
 			}
-			if len(s.byID)+len(s.waiting)+len(s.held) > 0 {
+			if len(s.byID)+len(s.waiting)+len(s.held)+len(s.balance) > 0 {
 				return false
 			}
 		}

@@ -24,7 +24,7 @@ type Server struct {
 	listeners map[turn.ListenerID]*listener
 	relays    map[turn.RelayID]*relaySocket
 	streams   map[turn.FiveTuple]*stream
-	strangers map[netip.Addr]int // streams without an allocation, of each address
+	strangers map[netip.Addr]int // streams without an allocation, by source
 	unknown   int                // the same in all
 	timer     *time.Timer
 	closed    bool

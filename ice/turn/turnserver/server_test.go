@@ -406,6 +406,64 @@ func TestStrangersAreNotKept(t *testing.T) {
 	})
 }
 
+// Somebody who reads nothing fills a buffer of his own, and holds nobody up.
+func TestSlowStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, nil)
+		defer l.close()
+		peer := l.listen("peer", "32.0.0.1:6000")
+		defer peer.Close()
+		slow := l.pipes.dial("31.0.0.1:40000")
+		defer slow.Close()
+		d := l.driver(turn.Config{
+			Server: netip.MustParseAddrPort("30.0.0.1:3478"), Transport: turn.TCP, Username: user, Password: password, Rand: l.net.Rand("slow"),
+		})
+		d.write = func(pkt []byte) { _, _ = slow.Write(pkt) }
+		var f turn.Framer
+		next := func() { // reads one message, as long as it reads
+			for {
+				if pkt, _ := f.Next(); pkt != nil {
+					_, _, _ = d.c.HandlePacket(time.Now(), pkt)
+					d.flush()
+					return
+				}
+				n, _ := slow.Read(f.Space())
+				f.Put(n)
+			}
+		}
+		d.c.Allocate(time.Now())
+		d.c.HandleDialResult(time.Now(), 1, nil)
+		d.flush()
+		for d.c.State() != turn.StateAllocated {
+			next()
+		}
+		if err := d.c.Bind(time.Now(), peer.LocalAddr()); err != nil {
+			t.Fatal(err)
+		}
+		d.flush()
+		for !d.c.Ready(peer.LocalAddr()) {
+			next()
+		}
+		relayed := d.c.Relayed()[0]
+		for range 1000 {
+			if _, err := peer.WriteBatch([]netio.Message{{Data: make([]byte, 1200), Remote: relayed}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Second)
+		if s := l.server.Stats(); s.Unsent < 200 || s.ToClients < 500 {
+			t.Errorf("%d of %d packets were dropped", s.Unsent, s.ToClients)
+		}
+		other := l.udp("31.0.0.1:5000", nil)
+		other.allocate()
+		time.Sleep(writeTimeout)
+		synctest.Wait()
+		if s := l.server.Stats(); s.Streams != 0 || s.Allocations != 1 {
+			t.Errorf("the slow connection is still there: %+v", s)
+		}
+	})
+}
+
 // pipeListener accepts connections without a network, with addresses all the same.
 type pipeListener struct {
 	conns chan net.Conn

@@ -55,7 +55,7 @@ func (s *Server) acceptStreams(l *listener) {
 
 // welcome takes a connection in, if the limits let it.
 func (s *Server) welcome(st *stream) bool {
-	addr := st.tuple.Remote.Addr()
+	addr := st.source()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || !addr.IsValid() || s.streams[st.tuple] != nil || len(s.streams) >= s.cfg.MaxStreams ||
@@ -69,6 +69,15 @@ func (s *Server) welcome(st *stream) bool {
 	return true
 }
 
+// source is what connections are counted by: an IPv4 address, or the /64 that a subscriber has.
+func (st *stream) source() netip.Addr {
+	a := st.tuple.Remote.Addr()
+	if !a.Is6() {
+		return a
+	}
+	return netip.PrefixFrom(a.WithZone(""), 64).Masked().Addr()
+}
+
 // estrangeLocked notes that a connection has no allocation, and gives it a while to get one.
 func (s *Server) estrangeLocked(st *stream) {
 	if st.stranger {
@@ -76,7 +85,7 @@ func (s *Server) estrangeLocked(st *stream) {
 	}
 	st.stranger = true
 	s.unknown++
-	s.strangers[st.tuple.Remote.Addr()]++
+	s.strangers[st.source()]++
 	_ = st.conn.SetReadDeadline(time.Now().Add(s.cfg.StrangerTimeout))
 }
 
@@ -87,7 +96,7 @@ func (s *Server) acquaintLocked(st *stream) {
 	}
 	st.stranger = false
 	s.unknown--
-	forget(s.strangers, st.tuple.Remote.Addr())
+	forget(s.strangers, st.source())
 	_ = st.conn.SetReadDeadline(time.Time{})
 }
 
@@ -176,7 +185,8 @@ func (st *stream) write() {
 	}
 }
 
-// close ends the connection, its writer and, by way of its reader, its place in the tables.
+// close ends the connection, its writer and, by way of its reader, its place in the tables. It does not wait: a TLS
+// connection would try to say goodbye for seconds to somebody who may not listen.
 func (st *stream) close() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -185,5 +195,9 @@ func (st *stream) close() {
 	}
 	st.closed = true
 	close(st.wake)
-	_ = st.conn.Close()
+	conn := st.conn
+	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = secure.NetConn()
+	}
+	_ = conn.Close()
 }

@@ -58,8 +58,9 @@ func (b *batch) add(conn netio.PacketConn, m netio.Message) {
 func (s *Server) flush(b *batch) {
 	for i := range b.groups[:b.n] {
 		g := &b.groups[i]
-		if n, _ := g.conn.WriteBatch(g.msgs); n < len(g.msgs) {
-			s.unsent.Add(uint64(len(g.msgs) - n)) //nolint:gosec // not negative
+		n, _ := g.conn.WriteBatch(g.msgs)
+		for i := range g.msgs[n:] {
+			s.unsent.Add(uint64(g.msgs[n+i].Count())) //nolint:gosec // not negative
 		}
 		clear(g.msgs)
 		g.conn = nil
@@ -190,7 +191,7 @@ func (s *Server) toClient(now time.Time, relay turn.RelayID, m netio.Message, ou
 	switch {
 	case o.stream != nil:
 		if !o.stream.send(o.msg.Data) {
-			s.unsent.Add(1)
+			s.unsent.Add(uint64(m.Count())) //nolint:gosec // not negative
 		}
 		return
 	case m.Count() > 1:

@@ -68,6 +68,8 @@ type Settings struct {
 	// ICELite makes lite ICE agents, for servers that every peer can reach at an address of their interfaces: host
 	// candidates only, and no checks of their own (RFC 8445, section 2.5). Two lite sides do not connect.
 	ICELite bool
+	// UDPMux, if set, is the one port of all connections. UDPPortMin and UDPPortMax have no effect then.
+	UDPMux *UDPMux
 	// ServerTLS is used for connections to TURN servers by TLS. Nil: the system's roots, and the name in the URL.
 	ServerTLS *tls.Config
 	// UDPPortMin and UDPPortMax bound the local ports of host candidates. Both zero: any port.

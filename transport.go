@@ -45,6 +45,7 @@ type transport struct {
 	mu       sync.Mutex
 	engine   *composite
 	sockets  map[ice.BaseID]netio.PacketConn
+	muxed    *muxed // nil without Settings.UDPMux
 	closed   bool
 	timer    *time.Timer
 	armed    time.Time // when the timer fires; zero: not armed
@@ -334,6 +335,7 @@ func (t *transport) iceEvent(e ice.Event) {
 	case ice.EventState:
 		t.events.onICEState(e.State)
 	case ice.EventGatheringState:
+		t.muxed.restarted(t.engine.ice.LocalParameters().Ufrag)
 		t.events.onGatheringState(e.State)
 	case ice.EventCandidate:
 		t.events.onCandidate(e.Candidate)

@@ -63,6 +63,10 @@ func (t *transport) usable(addr netip.Addr) bool {
 
 // bind is outside work for ICE, in a goroutine of its own.
 func (t *transport) bind(e ice.EventBind) {
+	if t.settings.UDPMux != nil {
+		t.bindMuxed(e)
+		return
+	}
 	conn, err := t.listen(e.Addr)
 	var local netip.AddrPort
 	if err == nil {
@@ -100,4 +104,20 @@ func (t *transport) listen(addr netip.AddrPort) (netio.PacketConn, error) {
 		failed = err
 	}
 	return nil, failed
+}
+
+// bindMuxed makes a base on the mux, which reads for it.
+func (t *transport) bindMuxed(e ice.EventBind) {
+	now, ok := t.enter()
+	if !ok {
+		return
+	}
+	var local netip.AddrPort
+	conn, err := t.settings.UDPMux.attach(t, e.Base, e.Addr.Addr(), t.engine.ice.LocalParameters().Ufrag)
+	if err == nil {
+		local = conn.LocalAddr()
+		t.sockets[e.Base] = conn
+	}
+	t.engine.ice.HandleBindResult(now, e.Gen, e.Base, local, err)
+	t.exit(now)
 }

@@ -120,6 +120,9 @@ type Config struct {
 	// checks, is always controlled and answers. Its peer must be a full agent. What keeps consent fresh are the peer's own
 	// checks.
 	Lite bool
+	// SharedPort says that other agents use the same local addresses: servers cannot tell their allocations by UDP apart, so
+	// that there are none.
+	SharedPort bool
 	// HideHosts announces host candidates under names of multicast DNS, which EventPublish asks for, as browsers do
 	// (draft-ietf-mmusic-mdns-ice-candidates), and leaves addresses of this host out of all others.
 	HideHosts bool

@@ -206,6 +206,23 @@ func (a *Agent) Verified(base BaseID, remote netip.AddrPort) bool {
 	return true
 }
 
+// Consented tells whether the peer at the remote address has answered a check of ours by way of the base, and still consents:
+// it is there, and nobody who only claims its address.
+func (a *Agent) Consented(base BaseID, remote netip.AddrPort) bool {
+	remote = normalize(remote)
+	for _, g := range [...]*generation{a.cur, a.prev} {
+		if g == nil {
+			continue
+		}
+		for _, v := range g.valid {
+			if v.valid && v.remote.Addr == remote && v.local.base.id == base {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // heard tells whether application packets have come from an address since the question was last asked.
 func (v *verifiedSet) heard(base BaseID, remote netip.AddrPort) bool {
 	if !v.has(base, remote) {

@@ -66,6 +66,10 @@ func (a *Agent) addRelay(b *base, s *server, addr netip.Addr) {
 			return
 		}
 	}
+	if a.cfg.SharedPort {
+		a.post(EventCandidateError{Local: b.local, URL: s.URL, Code: 701, Text: "the port is shared: no allocation by UDP"})
+		return
+	}
 	a.newRelay(b, s, netip.AddrPortFrom(addr.WithZone(""), s.port()))
 }
 

@@ -152,6 +152,7 @@ func (pc *PeerConnection) compositeConfig() compositeConfig {
 			ConsentInterval: s.consentInterval(), HideHosts: s.HideLocalAddresses, Lite: s.ICELite,
 		},
 		certificate: dtls.Certificate{Chain: [][]byte{pc.certificate.der}, PrivateKey: pc.certificate.key},
+			SharedPort: s.UDPMux != nil,
 		minDTLS:     dtls.Version(s.DTLSMinVersion), maxDTLS: dtls.Version(s.DTLSMaxVersion),
 		rand: s.rand, keyLog: s.KeyLog, logger: s.Logger,
 		maxMessageSize: s.MaxMessageSize, sendBuffer: s.DataChannelSendBuffer, trackBuffer: s.TrackBuffer,

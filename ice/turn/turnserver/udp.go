@@ -163,7 +163,7 @@ func (s *Server) readPeers(r *relaySocket) {
 // toClient frames what a peer has sent: a datagram, or a burst, which stays one.
 func (s *Server) toClient(now time.Time, relay turn.RelayID, m netio.Message, out *batch) {
 	var o outgoing
-	begin, stride, equal := len(out.buf), 0, true
+	begin, stride := len(out.buf), 0
 	for i := range m.Count() {
 		data := m.At(i)
 		d, ok := s.engine.Deliver(now, relay, m.Remote, len(data))
@@ -185,7 +185,6 @@ func (s *Server) toClient(now time.Time, relay turn.RelayID, m netio.Message, ou
 		if i == 0 {
 			stride = len(out.buf) - at
 		}
-		equal = equal && (len(out.buf)-at == stride || i == m.Count()-1)
 	}
 	o.msg.Data, o.msg.ECN = out.buf[begin:len(out.buf):len(out.buf)], m.ECN
 	switch {
@@ -197,7 +196,7 @@ func (s *Server) toClient(now time.Time, relay turn.RelayID, m netio.Message, ou
 	case m.Count() > 1:
 		o.msg.Segment = stride
 	}
-	if len(o.msg.Data) > 0 && equal {
+	if len(o.msg.Data) > 0 {
 		out.add(o.conn, o.msg)
 	}
 }

@@ -107,6 +107,7 @@ func (api *API) GetCapabilities(kind RTPCodecType) RTPCapabilities {
 	var c RTPCapabilities
 	for _, codec := range api.kinds.codecs {
 		if codec.kind() == kind {
+			codec.RTCPFeedback = slices.Clone(codec.RTCPFeedback)
 			c.Codecs = append(c.Codecs, codec.RTPCodecCapability)
 		}
 	}

@@ -89,6 +89,15 @@ type RTPParameters struct {
 	Codecs           []RTPCodecParameters          `json:"codecs"`
 }
 
+// clone copies what a caller might change. Parameters that are in use are replaced, never changed.
+func (p RTPParameters) clone() RTPParameters {
+	p.HeaderExtensions, p.Codecs = slices.Clone(p.HeaderExtensions), slices.Clone(p.Codecs)
+	for i := range p.Codecs {
+		p.Codecs[i].RTCPFeedback = slices.Clone(p.Codecs[i].RTCPFeedback)
+	}
+	return p
+}
+
 // RTPCapabilities are the codecs and header extensions that are built in. W3C: RTCRtpCapabilities.
 type RTPCapabilities struct {
 	Codecs           []RTPCodecCapability `json:"codecs"`

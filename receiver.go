@@ -53,11 +53,11 @@ func (r *RTPReceiver) Tracks() []*TrackRemote {
 // RTPTransceiver returns the transceiver that the receiver belongs to.
 func (r *RTPReceiver) RTPTransceiver() *RTPTransceiver { return r.transceiver }
 
-// GetParameters returns what was negotiated for receiving.
+// GetParameters returns what was negotiated for receiving; the slices are the caller's.
 func (r *RTPReceiver) GetParameters() RTPParameters {
 	r.pc.mu.Lock()
 	defer r.pc.mu.Unlock()
-	return r.parameters
+	return r.parameters.clone()
 }
 
 // Read copies the next RTCP packet (a compound) that speaks of this receiver's sources into b: sender reports,
@@ -90,6 +90,9 @@ func (r *RTPReceiver) describe() {
 		if i < len(r.tracks) && (r.tracks[i].rid == rid || i == 0 && r.tracks[i].rid == "") {
 			r.tracks[i].rid = rid
 			continue
+		}
+		for _, gone := range r.tracks[min(i, len(r.tracks)):] {
+			gone.ended() // another layer takes its place: nobody else would release its readers
 		}
 		r.tracks = append(r.tracks[:i:i], newTrackRemote(r, rid))
 	}

@@ -35,8 +35,8 @@ type RTPSender struct {
 // Track returns the track that is being sent, or nil.
 func (s *RTPSender) Track() TrackLocal { return get(&s.pc.mu, &s.track) }
 
-// GetParameters returns what was negotiated for sending.
-func (s *RTPSender) GetParameters() RTPParameters { return get(&s.pc.mu, &s.parameters) }
+// GetParameters returns what was negotiated for sending; the slices are the caller's.
+func (s *RTPSender) GetParameters() RTPParameters { return get(&s.pc.mu, &s.parameters).clone() }
 
 // SSRC returns the source that packets are sent under.
 func (s *RTPSender) SSRC() SSRC {
@@ -173,21 +173,38 @@ func (s *RTPSender) bind() {
 		return
 	}
 	s.bound, s.boundContext = track, context
+	if !s.noteBound(track) {
+		s.unbind() // Close has come while Bind ran
+	}
+}
+
+// noteBound tells the connection which track it is in, nil for none, so that Close can take it out; false when it was
+// closed.
+func (s *RTPSender) noteBound(track TrackLocal) bool {
+	s.pc.mu.Lock()
+	defer s.pc.mu.Unlock()
+	if track == nil || s.pc.closed {
+		delete(s.pc.bound, s)
+		return track == nil
+	}
+	s.pc.bound[s] = track
+	return true
 }
 
 func sameFormat(a, b RTPCodecParameters) bool {
 	return a.PayloadType == b.PayloadType && equalFold(a.MimeType, b.MimeType) && a.SDPFmtpLine == b.SDPFmtpLine
 }
 
-// unbindOnClose takes the connection out of the library's own tracks at once, so that they do not keep it alive. Other
+// takeOut takes a closed connection out of the library's own tracks at once, so that they do not keep it alive. Other
 // tracks learn it from net.ErrClosed when they write.
-func (s *RTPSender) unbindOnClose() {
-	if t, ok := s.Track().(interface{ forget(*transport) }); ok {
-		t.forget(s.pc.transport)
+func takeOut(track TrackLocal, closed *transport) {
+	if t, ok := track.(interface{ forget(*transport) }); ok {
+		t.forget(closed)
 	}
 }
 
 func (s *RTPSender) unbind() {
+	s.noteBound(nil)
 	if err := s.bound.Unbind(s.boundContext); err != nil {
 		s.pc.api.settings.Logger.Warn("track was not unbound", "error", err)
 	}
@@ -202,13 +219,14 @@ type senderWriter struct {
 
 // WriteRTP implements TrackLocalWriter. The marker bit ends a frame, so what was bundled leaves.
 func (w *senderWriter) WriteRTP(header *rtp.Header, payload []byte) (int, error) {
+	f := fieldsOf(header)
 	now, ok := w.transport.enter()
 	if !ok {
 		return 0, errClosed()
 	}
-	n := w.transport.engine.rtp.sendRTP(now, w.stream, fieldsOf(header), payload)
+	n := w.transport.engine.rtp.sendRTP(now, w.stream, f, payload)
 	switch {
-	case header.Marker:
+	case f.Marker:
 		w.transport.exit(now)
 	case w.stream.sender.transceiver.kind == RTPCodecTypeVideo:
 		w.transport.exitLater(now, n) // the rest of the frame follows
@@ -231,6 +249,9 @@ func (w *senderWriter) writeBatch(pt PayloadType, packets []*rtp.Packet) error {
 		return errClosed()
 	}
 	for _, p := range packets {
+		if p == nil {
+			continue // nothing may panic with the transport locked
+		}
 		f := fieldsOf(&p.Header)
 		f.PayloadType = uint8(pt)
 		w.transport.engine.rtp.sendRTP(now, w.stream, f, p.Payload)

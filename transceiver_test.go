@@ -394,3 +394,86 @@ func TestReplaceTrackBeforeNegotiation(t *testing.T) {
 		}
 	})
 }
+
+func TestParametersAreTheCallers(t *testing.T) {
+	inBubble(t, pairOptions{}, func(p *pair) {
+		near, far, track := p.negotiatedTrack()
+		for _, get := range []func() RTPParameters{near.Sender().GetParameters, far.Receiver().GetParameters} {
+			mine := get()
+			mine.Codecs[0] = RTPCodecParameters{}
+			mine.Codecs[1].RTCPFeedback = append(mine.Codecs[1].RTCPFeedback[:0], RTCPFeedback{Type: "mine"})
+			mine.HeaderExtensions[0].URI = "mine"
+			if got := get(); got.Codecs[0].MimeType != MimeTypeVP8 || got.HeaderExtensions[0].URI == "mine" {
+				t.Errorf("%+v", got)
+			}
+		}
+		p.negotiate(p.a, p.b)
+		synctest.Wait()
+		p.must(track.WriteRTP(packet(1, 'x')))
+		if _, err := far.Receiver().Track().ReadRTP(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestOneTrackInTwoSenders(t *testing.T) {
+	inBubble(t, pairOptions{}, func(p *pair) {
+		track := p.staticRTP(vp8, "video")
+		for range 2 {
+			_, err := p.a.AddTransceiverFromTrack(track)
+			p.must(err)
+		}
+		p.connectMedia()
+		p.must(track.WriteRTP(packet(1, 'x')))
+		receivers := p.b.GetReceivers()
+		for _, r := range receivers {
+			if _, err := r.Track().ReadRTP(); err != nil {
+				t.Error(err)
+			}
+		}
+		p.must(p.a.RemoveTrack(p.a.GetSenders()[0]))
+		synctest.Wait()
+		p.must(track.WriteRTP(packet(2, 'y')))
+		if got, err := receivers[1].Track().ReadRTP(); err != nil || got.SequenceNumber != 2 {
+			t.Errorf("%v %v", got, err)
+		}
+	})
+}
+
+// A peer is heard as soon as it may send, which may be before OnTrack's handler is set: nothing is lost up to the buffer.
+func TestPacketsWaitForTheirReader(t *testing.T) {
+	inBubble(t, limitedBy("b", func(s *Settings) { s.TrackBuffer = 10 }), func(p *pair) {
+		_, far, track := p.negotiatedTrack()
+		for i := range uint16(25) {
+			p.must(track.WriteRTP(packet(i, byte(i))))
+		}
+		time.Sleep(time.Second)
+		remote := far.Receiver().Track()
+		for want := uint16(15); want < 25; want++ {
+			if got, err := remote.ReadRTP(); err != nil || got.SequenceNumber != want {
+				t.Fatalf("packet %v, want %d: %v", got, want, err)
+			}
+		}
+		if n := remote.Dropped(); n != 15 {
+			t.Errorf("%d packets were dropped", n)
+		}
+	})
+}
+
+func TestATrackOfACodecThatThePeerLacks(t *testing.T) {
+	inBubble(t, pairOptions{}, func(p *pair) {
+		odd, err := NewTrackLocalStaticRTP(RTPCodecCapability{MimeType: "video/odd", ClockRate: 90000}, "odd", "stream")
+		p.must(err)
+		sender, err := p.a.AddTrack(odd)
+		p.must(err)
+		p.connectMedia()
+		p.must(odd.WriteRTP(packet(1, 'x'))) // it goes nowhere
+		fits := p.staticRTP(vp8, "fits")
+		p.must(sender.ReplaceTrack(fits))
+		synctest.Wait()
+		p.must(fits.WriteRTP(packet(2, 'y')))
+		if got, err := p.b.GetReceivers()[0].Track().ReadRTP(); err != nil || got.SequenceNumber != 2 {
+			t.Errorf("%v %v", got, err)
+		}
+	})
+}

@@ -128,6 +128,9 @@ func (run *tortureRun) note(args ...any) {
 // touch is the application of one side.
 func (run *tortureRun) touch(s *tortureSide, now time.Time) {
 	run.takeEvents(s)
+	if used := s.window.lent + s.inbox.held; used > 3*s.window.size+100_000 {
+		run.fail("%d bytes held in a window of %d", used, s.window.size)
+	}
 	r := run.rng
 	for s.State() == StateConnected && s.left > 0 && r.IntN(4) > 0 {
 		s.left--

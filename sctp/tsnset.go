@@ -3,8 +3,8 @@ package sctp
 import "slices"
 
 const (
-	// maxGaps caps the runs of TSNs received above a gap: more than fit in a SACK of the usual size would be unreportable.
-	maxGaps = 280
+	// maxGaps caps the runs of TSNs received above a gap; a SACK reports the lowest that fit.
+	maxGaps = 1024
 	// maxAhead is how far above the cumulative TSN data is taken: gap blocks have 16 bits.
 	maxAhead = 65000
 	// maxDups caps the duplicate TSNs reported in one SACK.

@@ -37,6 +37,7 @@ type PeerConnection struct {
 	streams      map[string]*MediaStream // the remote ones, by id
 	dataSection  bool                    // a data section was negotiated: pc.SCTP is not nil
 	counters     connectionCounters
+	bound        map[*RTPSender]TrackLocal // the tracks that this connection is in
 
 	// What the handlers have been told, and getters return.
 	signalingState   SignalingState
@@ -100,6 +101,7 @@ func (api *API) NewPeerConnection(c Configuration) (*PeerConnection, error) {
 	c = c.clone()
 	pc := &PeerConnection{
 		api: api, config: c, created: time.Now(), life: newLifetime(), streams: make(map[string]*MediaStream),
+		bound: make(map[*RTPSender]TrackLocal),
 	}
 	if len(c.Certificates) > 0 {
 		pc.certificate = c.Certificates[0]
@@ -150,9 +152,9 @@ func (pc *PeerConnection) compositeConfig() compositeConfig {
 			Local: pc.firstLocal, Servers: iceServers(pc.config.ICEServers), Rand: s.rand,
 			DisconnectedAfter: s.ICEDisconnectedTimeout, ConsentTimeout: s.consent(),
 			ConsentInterval: s.consentInterval(), HideHosts: s.HideLocalAddresses, Lite: s.ICELite,
+			SharedPort: s.UDPMux != nil,
 		},
 		certificate: dtls.Certificate{Chain: [][]byte{pc.certificate.der}, PrivateKey: pc.certificate.key},
-			SharedPort: s.UDPMux != nil,
 		minDTLS:     dtls.Version(s.DTLSMinVersion), maxDTLS: dtls.Version(s.DTLSMaxVersion),
 		rand: s.rand, keyLog: s.KeyLog, logger: s.Logger,
 		maxMessageSize: s.MaxMessageSize, sendBuffer: s.DataChannelSendBuffer, trackBuffer: s.TrackBuffer,
@@ -356,6 +358,8 @@ func (pc *PeerConnection) Close() error {
 	pc.dtlsState, pc.sctpState = DTLSTransportStateClosed, SCTPTransportStateClosed
 	transceivers := pc.transceivers
 	pc.transceivers = nil
+	bound := pc.bound
+	pc.bound = nil
 	pc.wakeGatheringWaiters(func(*gatheringWaiter) bool { return true })
 	pc.mu.Unlock()
 
@@ -366,6 +370,9 @@ func (pc *PeerConnection) Close() error {
 	}
 	for _, t := range transceivers {
 		t.closeSilently()
+	}
+	for _, track := range bound {
+		takeOut(track, pc.transport)
 	}
 	pc.life.end()
 	return nil

@@ -12,16 +12,20 @@ import (
 	"github.com/openparley/webrtc/internal/rtpflow"
 )
 
-// WriteRTCP sends a compound of RTCP packets: PLI, FIR, NACK, application-defined ones. A zero sender SSRC is filled in.
-// Reports are sent without it. Before the connection is up, packets are discarded, as media is. Errors: InvalidStateError
-// (closed), TypeError (it cannot be written).
+// WriteRTCP sends a compound of RTCP packets: PLI, FIR, NACK, application-defined ones. A zero sender SSRC of a PLI or FIR
+// is filled in; the packets are not kept and not changed. Reports are sent without it. While the connection is not up,
+// packets are discarded, as media is. Errors: InvalidStateError (closed), TypeError (it cannot be written, or is empty).
 func (pc *PeerConnection) WriteRTCP(packets []rtcp.Packet) error {
+	if len(packets) == 0 || slices.Contains(packets, nil) {
+		return typeError("no RTCP packet")
+	}
 	t := pc.transport
 	if _, ok := t.enter(); !ok {
 		return errClosed()
 	}
 	reporter := t.engine.rtp.reporter
 	t.mu.Unlock()
+	packets = slices.Clone(packets)
 	for i, p := range packets {
 		packets[i] = withSender(p, reporter)
 	}
@@ -36,7 +40,7 @@ func (pc *PeerConnection) WriteRTCP(packets []rtcp.Packet) error {
 	if !ok {
 		return errClosed()
 	}
-	if t.engine.rtp.session != nil {
+	if _, reachable := t.engine.ice.Route(); reachable && t.engine.rtp.session != nil && !t.engine.rtp.ended {
 		t.engine.rtp.rtcpOut = append(t.engine.rtp.rtcpOut, raw)
 		t.engine.rtp.countFeedback(packets)
 	}

@@ -213,7 +213,7 @@ func (r *rtpPipe) setKeys(now time.Time, conn *dtls.Conn) error {
 
 // handlePacket takes an SRTP or SRTCP packet and decrypts it in place. RFC 5761, section 4, tells them apart.
 func (r *rtpPipe) handlePacket(now time.Time, pkt []byte) {
-	if r.session == nil {
+	if r.session == nil || r.ended {
 		if r.ended || !r.early.push(pkt) {
 			r.dropped.early++
 		}
@@ -449,7 +449,7 @@ func (r *rtpPipe) answerTime() time.Duration {
 }
 
 func (r *rtpPipe) deadline() (d time.Time) {
-	if r.reports == nil || r.session == nil {
+	if r.reports == nil || r.session == nil || r.ended {
 		return d
 	}
 	d = r.reports.Deadline()
@@ -464,7 +464,7 @@ func (r *rtpPipe) deadline() (d time.Time) {
 
 // pump sends the RTCP that is due.
 func (r *rtpPipe) pump(now time.Time) (moved bool) {
-	if r.reports == nil || r.session == nil {
+	if r.reports == nil || r.session == nil || r.ended {
 		return false
 	}
 	for _, s := range r.incoming {
@@ -490,6 +490,7 @@ func (r *rtpPipe) pump(now time.Time) (moved bool) {
 	}
 	route, ok := r.c.ice.Route()
 	if !ok {
+		r.rtcpOut = r.rtcpOut[:0] // feedback does not wait: it speaks of now
 		return false
 	}
 	for _, pkt := range r.rtcpOut {
@@ -519,7 +520,7 @@ func (r *rtpPipe) protectRTCP(now time.Time, route ice.Route, buf, plain []byte)
 	r.c.sendVia(route, buf, route.Headroom, pkt)
 }
 
-// end is the end of DTLS: keys are not used any more, readers learn that nothing comes.
+// end is the end of DTLS: the keys are not used any more. Readers go on waiting until Close, as W3C's tracks stay live.
 func (r *rtpPipe) end(time.Time) {
 	r.ended = true
 	r.early = earlyRTPQueue{}

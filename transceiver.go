@@ -290,7 +290,6 @@ func (t *RTPTransceiver) SetCodecPreferences(codecs []RTPCodecParameters) error 
 
 // closeSilently is what PeerConnection.Close does to its transceivers: no events.
 func (t *RTPTransceiver) closeSilently() {
-	t.sender.unbindOnClose()
 	t.sender.rtcp.close(ErrConnectionClosed)
 	t.receiver.close()
 }

@@ -121,15 +121,14 @@ func (s *Server) add(now time.Time, a *allocation, families []bool) {
 func (s *Server) bind(r *relay) {
 	s.lastRelay++
 	r.id = s.lastRelay
-	n := uint64(s.cfg.MaxPort-s.cfg.MinPort) + 1
+	first, step := uint64(s.cfg.MinPort), uint64(1)
+	if r.owner.evenPort {
+		first, step = (first+1)&^1, 2
+	}
+	n := (uint64(s.cfg.MaxPort)-first)/step + 1
 	for range maxBindAttempts {
-		port := s.cfg.MinPort + uint16(s.rng.Uint64()%n) //nolint:gosec // within the range
-		if r.owner.evenPort && port&1 == 1 {
-			if port--; port < s.cfg.MinPort {
-				continue
-			}
-		}
-		r.wanted = netip.AddrPortFrom(r.config.Local, port)
+		port := first + s.rng.Uint64()%n*step
+		r.wanted = netip.AddrPortFrom(r.config.Local, uint16(port)) //nolint:gosec // within the range
 		if s.byAddr[r.wanted] == nil {
 			break
 		}

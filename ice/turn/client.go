@@ -77,6 +77,9 @@ type Client struct {
 	probeAt  time.Time
 	requests []*request
 
+	// Keeping NATs' mappings.
+	spokeAt time.Time // when something was sent, or before
+
 	out      queue
 	events   []Event
 	tx       stun.Message
@@ -153,7 +156,8 @@ func (c *Client) connect() {
 func (c *Client) setState(s State) {
 	c.state = s
 	if s != StateAllocated {
-		c.relayed, c.refreshAt, c.expiresAt, c.probeAt, c.traffic = nil, time.Time{}, time.Time{}, time.Time{}, false
+		c.relayed, c.refreshAt, c.expiresAt = nil, time.Time{}, time.Time{}
+		c.probeAt, c.traffic = time.Time{}, false
 	}
 }
 
@@ -287,6 +291,27 @@ func (c *Client) Advance(now time.Time) {
 	}
 	c.refreshPeers()
 	c.probe()
+	c.keepAlive()
+}
+
+// keepAlive sends a Binding indication, which nobody answers, after a time in which nothing was sent.
+func (c *Client) keepAlive() {
+	if !due(c.keepAt(), c.now) {
+		return
+	}
+	start(&c.tx, stun.NewType(stun.MethodBinding, stun.ClassIndication), c.newTransactionID())
+	if err := stun.Fingerprint.AddTo(&c.tx); err == nil && !c.out.push(c.tx.Raw) {
+		c.counters.SendDropped++
+	}
+	c.spokeAt = c.now
+}
+
+// keepAt is when a NAT wants to see something from us; zero: never, as for streams.
+func (c *Client) keepAt() time.Time {
+	if c.cfg.Transport.Stream() {
+		return time.Time{}
+	}
+	return c.spokeAt.Add(c.cfg.KeepAlive)
 }
 
 // probe asks the server whether it still has the allocation, if packets were sent and ProbeAfter has passed without a word
@@ -323,7 +348,7 @@ func (c *Client) Deadline() time.Time {
 	if c.state != StateAllocated {
 		return d
 	}
-	d = firstTime(firstTime(d, c.refreshAt), c.expiresAt)
+	d = firstTime(firstTime(firstTime(d, c.refreshAt), c.expiresAt), c.keepAt())
 	for _, p := range c.order {
 		d = firstTime(d, p.refreshAt)
 	}

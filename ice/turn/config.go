@@ -99,6 +99,9 @@ type Config struct {
 	// ProbeAfter is how long the server may be silent, while packets are sent through it, before it is asked whether it
 	// still has the allocation: a server that was restarted is found out by this. Zero: 1 s.
 	ProbeAfter time.Duration
+	// KeepAlive is how long nothing may be sent over UDP or DTLS while there is an allocation: NATs on the way forget
+	// (RFC 4787 REQ-5), and the server would take us for somebody else. Zero: 20 s.
+	KeepAlive time.Duration
 }
 
 // Caps on what an application or a server can make grow.
@@ -122,7 +125,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("%w: unknown transport or family", ErrConfig)
 	case len(c.Username) > 508: // RFC 8489 §14.3
 		return c, fmt.Errorf("%w: user name of %d bytes", ErrConfig, len(c.Username))
-	case c.Lifetime < 0 || c.RTO < 0 || c.MaxRequests < 0 || c.ProbeAfter < 0:
+	case c.Lifetime < 0 || c.RTO < 0 || c.MaxRequests < 0 || c.ProbeAfter < 0 || c.KeepAlive < 0:
 		return c, fmt.Errorf("%w: negative value", ErrConfig)
 	}
 	if c.RTO == 0 {
@@ -133,6 +136,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.ProbeAfter == 0 {
 		c.ProbeAfter = time.Second
+	}
+	if c.KeepAlive == 0 {
+		c.KeepAlive = 20 * time.Second
 	}
 	return c, nil
 }

@@ -117,7 +117,7 @@ func mix(x uint64) uint64 {
 }
 
 func (c *Client) sent(n int) {
-	c.traffic = true
+	c.traffic, c.spokeAt = true, c.now
 	c.counters.PacketsSent++
 	c.counters.BytesSent += uint64(n) //nolint:gosec // not negative
 }

@@ -73,3 +73,42 @@ func TestEverythingSurvivesLoss(t *testing.T) {
 		w.until("goodbye", time.Minute, func() bool { return w.client.c.State() == StateClosed })
 	}
 }
+
+// A NAT forgets what is not used for half a minute; an idle allocation survives that, behind every kind.
+func TestAllocationsSurviveNATs(t *testing.T) {
+	for _, kind := range []netsim.NATKind{netsim.FullCone, netsim.AddressRestrictedCone, netsim.PortRestrictedCone, netsim.Symmetric} {
+		w := newWorld(t, worldOption{nat: &netsim.NATConfig{Kind: kind, Timeout: 30 * time.Second, Addrs: []string{"31.0.0.1"}}})
+		w.allocate()
+		peer := w.bind()
+		for range 10 {
+			w.pass(5*time.Minute + 13*time.Second)
+			got := len(w.client.got)
+			w.peer.send("are you there?", peer, w.client.c.Relayed()[0])
+			w.until("data from the peer", time.Second, func() bool { return len(w.client.got) > got })
+		}
+		if s := w.server.s.Stats(); s.AllocationsTotal != 1 || s.Dropped > 0 {
+			t.Errorf("%v: %+v", kind, s)
+		}
+	}
+}
+
+// A NAT that was restarted gives us another address: the server takes us for somebody else, and gives us another
+// allocation.
+func TestReboundNAT(t *testing.T) {
+	w := newWorld(t, worldOption{nat: &netsim.NATConfig{Kind: netsim.Symmetric, Addrs: []string{"31.0.0.1"}}})
+	w.allocate()
+	peer := w.bind()
+	w.exchange(peer, "before")
+	w.nat.Reset()
+	begin := w.now()
+	for e, _ := last[EventAllocated](w.client.events); !e.Again; e, _ = last[EventAllocated](w.client.events) {
+		w.client.send("media", peer)
+		w.pass(20 * time.Millisecond)
+		if w.now().Sub(begin) > 3*time.Second {
+			t.Fatalf("no allocation again: %+v", w.client.events)
+		}
+	}
+	w.until("channel", time.Second, func() bool { return w.client.c.Ready(peer) })
+	w.pass(time.Second)
+	w.exchange(peer, "after")
+}

@@ -129,6 +129,7 @@ func (c *Client) transmit(r *request) {
 	if !c.out.push(r.raw) {
 		c.counters.SendDropped++
 	}
+	c.spokeAt = c.now
 	c.counters.RequestsSent++
 	r.count++
 	switch {

@@ -103,6 +103,18 @@ func TestSection72Ports(t *testing.T) {
 	}
 }
 
+func TestSection72EvenPort(t *testing.T) {
+	even := attribute{stun.AttrEvenPort, []byte{0}}
+	for ports, code := range map[[2]uint16]int{{50001, 50001}: 508, {50001, 50002}: 0, {50000, 50000}: 0, {50000, 50001}: 0, {1024, 65535}: 0} {
+		s := newScript(t, func(c *ServerConfig) { c.MinPort, c.MaxPort = ports[0], ports[1] })
+		r := s.request(stun.MethodAllocate, transportUDP, even)
+		s.want("even port", r, code)
+		if p := r.a.relayed[0].Port(); code == 0 && (p&1 != 0 || p < ports[0] || p > ports[1]) {
+			t.Errorf("port %d of %v", p, ports)
+		}
+	}
+}
+
 // §7.2: a retransmission gets the same answer; another request on the 5-tuple gets 437.
 func TestSection72Retransmission(t *testing.T) {
 	s := newScript(t, nil)

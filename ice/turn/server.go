@@ -160,6 +160,8 @@ func (s *Server) AddListener(id ListenerID, t Transport, local netip.AddrPort) {
 	}
 }
 
+var bindingIndication = stun.NewType(stun.MethodBinding, stun.ClassIndication)
+
 // HandlePacket feeds what a client has sent: a datagram, or a whole message of a stream. True: it was data for a peer, and
 // is to be sent on as the [Forward] says. The error says why a packet was dropped.
 func (s *Server) HandlePacket(now time.Time, from FiveTuple, pkt []byte) (Forward, bool, error) {
@@ -168,6 +170,9 @@ func (s *Server) HandlePacket(now time.Time, from FiveTuple, pkt []byte) (Forwar
 	}
 	if f, ok := s.Forward(now, from, pkt); ok {
 		return f, true, nil
+	}
+	if IsMessage(pkt) && messageType(pkt) == bindingIndication {
+		return Forward{}, false, nil // somebody keeps a NAT's mapping alive
 	}
 	if !IsMessage(pkt) || messageType(pkt).Class != stun.ClassRequest {
 		return Forward{}, false, s.drop("no request")

@@ -226,6 +226,8 @@ func (s *Server) allocate(c *call) error {
 		return s.reject(c, stun.CodeBadRequest, "attributes exclude each other")
 	case a.hasReservation || a.reserveNext:
 		return s.reject(c, stun.CodeInsufficientCapacity, "ports are not reserved")
+	case a.hasEvenPort && s.cfg.MinPort == s.cfg.MaxPort && s.cfg.MinPort&1 == 1:
+		return s.reject(c, stun.CodeInsufficientCapacity, "no even port")
 	}
 	families, familyError, code := s.families(a)
 	if code != 0 {

@@ -21,6 +21,7 @@ func newTalk(t *testing.T, change func(*Config)) *talk {
 	t.Helper()
 	cfg := Config{
 		Server: netip.MustParseAddrPort("30.0.0.1:3478"), Username: user, Password: password, Rand: rand.NewChaCha8([32]byte{2}),
+		KeepAlive: 24 * time.Hour,
 	}
 	if change != nil {
 		change(&cfg)

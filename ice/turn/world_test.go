@@ -27,6 +27,7 @@ type world struct {
 	server *serverNode
 	client *clientNode
 	peer   *peerNode
+	nat    *netsim.NAT
 }
 
 // worldOption changes what the world is made of.
@@ -35,6 +36,7 @@ type worldOption struct {
 	client func(*Config)
 	link   netsim.LinkConfig
 	seed   uint64
+	nat    *netsim.NATConfig // of the client
 }
 
 func newWorld(t *testing.T, o worldOption) *world {
@@ -45,7 +47,15 @@ func newWorld(t *testing.T, o worldOption) *world {
 	n := netsim.New(o.seed)
 	w := &world{t: t, net: n, sim: netsim.NewSim(n)}
 	sh := n.Connect("server", o.link, "30.0.0.1/24", "2600::1/64")
-	ch := n.Connect("client", o.link, "31.0.0.1/24", "2601::1/64")
+	local := netip.MustParseAddrPort("31.0.0.1:5000")
+	ch := n.AddHost("client")
+	if o.nat == nil {
+		ch.AddInterface(nil, o.link, o.link, "31.0.0.1/24", "2601::1/64")
+	} else {
+		w.nat = n.AddNAT(*o.nat)
+		ch.AddInterface(w.nat, o.link, o.link, "192.168.0.2/24")
+		local = netip.MustParseAddrPort("192.168.0.2:5000")
+	}
 	ph := n.Connect("peer", o.link, "32.0.0.1/24", "2602::1/64")
 	w.server = newServerNode(t, n, o.server)
 	cfg := Config{
@@ -58,7 +68,7 @@ func newWorld(t *testing.T, o worldOption) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.client = &clientNode{c: c, local: netip.MustParseAddrPort("31.0.0.1:5000")}
+	w.client = &clientNode{c: c, local: local}
 	w.peer = &peerNode{}
 	w.sim.Attach(sh, w.server)
 	w.sim.Attach(ch, w.client)

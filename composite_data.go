@@ -37,10 +37,21 @@ func (c *composite) createChannel(now time.Time, dc *DataChannel) error {
 // attach binds the object of the API to the channel of the layer below.
 func (c *composite) attach(dc *DataChannel, handle *dcep.Channel) {
 	dc.handle, handle.User = handle, dc
+	c.keep(dc)
+}
+
+// keep remembers a channel until its end was delivered, so that Close finds it.
+func (c *composite) keep(dc *DataChannel) {
 	if c.live == nil {
 		c.live = make(map[*DataChannel]struct{})
 	}
 	c.live[dc] = struct{}{}
+}
+
+// refuse ends a channel that was waiting.
+func (c *composite) refuse(dc *DataChannel, err error) {
+	c.keep(dc)
+	c.sink.channelRefused(dc, err)
 }
 
 // createWaiting makes the channels that were waiting for the association.
@@ -49,7 +60,7 @@ func (c *composite) createWaiting(now time.Time) {
 	c.waiting = nil
 	for _, dc := range waiting {
 		if err := c.createChannel(now, dc); err != nil {
-			c.sink.channelRefused(dc, err)
+			c.refuse(dc, err)
 		}
 	}
 }
@@ -59,7 +70,7 @@ func (c *composite) refuseWaiting() {
 	waiting := c.waiting
 	c.waiting = nil
 	for _, dc := range waiting {
-		c.sink.channelRefused(dc, errDataRejected)
+		c.refuse(dc, errDataRejected)
 	}
 }
 
@@ -116,7 +127,7 @@ func (c *composite) closeChannel(now time.Time, dc *DataChannel) {
 	for i, w := range c.waiting {
 		if w == dc {
 			c.waiting = append(c.waiting[:i], c.waiting[i+1:]...)
-			c.sink.channelRefused(dc, nil)
+			c.refuse(dc, nil)
 			return
 		}
 	}
@@ -125,8 +136,8 @@ func (c *composite) closeChannel(now time.Time, dc *DataChannel) {
 func (c *composite) releaseChannel(now time.Time, dc *DataChannel) {
 	if dc.handle != nil {
 		c.channels.Released(now, dc.handle)
-		delete(c.live, dc)
 	}
+	delete(c.live, dc)
 }
 
 // drained reports whether everything that data channels have sent was acknowledged.

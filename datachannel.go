@@ -322,8 +322,8 @@ func (d *DataChannel) send(data []byte, isString bool) error {
 	return err
 }
 
-// SendContext is Send, except that it waits while more than 1 MiB of the channel's messages is queued. It returns the
-// context's error when that ends first; nothing was queued then. Not for use in handlers, where it would hold up the
+// SendContext is Send, except that it waits while more than 1 MiB of the channel's messages is queued, or all channels
+// together leave no room for the message. It returns the context's error when that ends first; nothing was queued then. Not for use in handlers, where it would hold up the
 // events that it waits for.
 func (d *DataChannel) SendContext(ctx context.Context, data []byte) error {
 	return d.sendWaiting(ctx.Done(), ctx.Err, data, false)
@@ -350,7 +350,8 @@ func (d *DataChannel) sendWaiting(giveUp <-chan struct{}, cause func() error, da
 		}
 		if t.engine.bufferedAmount(d) <= sendContextLimit {
 			err := t.engine.sendMessage(now, d, data, isString)
-			if !errors.Is(err, ErrSendBufferFull) {
+			// A message that the buffer never has room for is not waited for.
+			if !errors.Is(err, ErrSendBufferFull) || len(data) > t.engine.cfg.sendBuffer {
 				t.exitLazily(now, len(data))
 				return err
 			}

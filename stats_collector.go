@@ -231,6 +231,9 @@ func (c *statsCollector) data(e *composite) {
 		ChunksRetransmitted: s.ChunksRetransmitted,
 	})
 	for dc := range e.live {
+		if dc.handle == nil {
+			continue // it came to nothing
+		}
 		id, known := dc.handle.ID()
 		stats := &DataChannelStats{
 			StatsCommon: c.common(StatsTypeDataChannel, fmt.Sprintf("D%p", dc)),

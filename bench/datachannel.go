@@ -113,6 +113,32 @@ func lossScenario(name string, loss float64) scenario {
 	}
 }
 
+// largeSockets is the scenario with pion's sockets as large as this library's.
+func (s scenario) largeSockets() scenario {
+	run := s.run
+	renamed := func(st stack, e env) (map[string]float64, error) {
+		values, err := run(st, e)
+		if err != nil {
+			return nil, err
+		}
+		suffixed := make(map[string]float64, len(values))
+		for name, v := range values {
+			suffixed[name+largeSuffix] = v
+		}
+		return suffixed, nil
+	}
+	s.name += largeSuffix
+	s.run, s.other = renamed, withLargeSockets(renamed)
+	cases := make([]benchCase, 0, len(s.cases))
+	for _, c := range s.cases {
+		cases = append(cases, benchCase{c.name + largeSuffix, c.unit})
+	}
+	s.cases = cases
+	return s
+}
+
+const largeSuffix = "-buffers"
+
 const (
 	rttSize    = 64
 	rttWarm    = 2000

@@ -5,19 +5,51 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"errors"
+	"net"
 
+	"github.com/pion/transport/v4"
+	"github.com/pion/transport/v4/stdnet"
 	pion "github.com/pion/webrtc/v4"
 )
 
 // pionStack is github.com/pion/webrtc with its default codecs and interceptors.
 type pionStack struct{ api *pion.API }
 
-func newPion() (stack, error) {
-	var s pion.SettingEngine
+func newPion() (stack, error) { return newPionWith(pion.SettingEngine{}), nil }
+
+// newPionWith is pion with some settings; those about addresses are set here.
+func newPionWith(s pion.SettingEngine) stack {
 	s.SetIncludeLoopbackCandidate(true)
 	s.SetInterfaceFilter(isLoopback)
 	s.SetNetworkTypes([]pion.NetworkType{pion.NetworkTypeUDP4})
-	return &pionStack{api: pion.NewAPI(pion.WithSettingEngine(s))}, nil
+	return &pionStack{api: pion.NewAPI(pion.WithSettingEngine(s))}
+}
+
+// pionBuffer is what this library asks the system for, too.
+const pionBuffer = 4 << 20
+
+// largeSockets is the system's network with large socket buffers, which pion does not ask for.
+type largeSockets struct{ transport.Net }
+
+func (n largeSockets) ListenUDP(network string, addr *net.UDPAddr) (transport.UDPConn, error) {
+	conn, err := n.Net.ListenUDP(network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return conn, errors.Join(conn.SetReadBuffer(pionBuffer), conn.SetWriteBuffer(pionBuffer))
+}
+
+// withLargeSockets runs a scenario with pion on largeSockets.
+func withLargeSockets(run func(stack, env) (map[string]float64, error)) func(stack, env) (map[string]float64, error) {
+	return func(_ stack, e env) (map[string]float64, error) {
+		system, err := stdnet.NewNet()
+		if err != nil {
+			return nil, err
+		}
+		var s pion.SettingEngine
+		s.SetNet(largeSockets{system})
+		return run(newPionWith(s), e)
+	}
 }
 
 func (s *pionStack) newPeer() (peer, error) {

@@ -48,7 +48,7 @@ cross: ## nothing needs cgo, and nothing is for one system only
 bench: ## this library and pion/webrtc side by side: make bench ARGS='-case dc-16KiB'
 	$(GO) -C bench run . $(ARGS)
 
-interop: ## real peers: chromium, firefox-esr, openssl and gnutls-bin (and ffmpeg) from the distribution
+interop: ## real peers from the distribution; .ci/run has the list of packages
 	$(GO) -C e2e test -count=1 -timeout 15m -v ./...
 
 torture: ## the simulated tests with TORTURE seeds each

@@ -36,6 +36,8 @@
 //     outside of it is stopped (RFC 9429 §4.1.1 would give each its own transport). rtcp-mux is required.
 //   - Every section carries the transport's attributes, as browsers write them, not only the tagged one (RFC 8843 §7.1.3).
 //   - a=ssrc lines with cname and msid are written for senders without RIDs, for peers that look for them.
+//   - A description with the fingerprint of another certificate, once DTLS is settled, is refused with OperationError: there is
+//     no second DTLS association (RFC 8842 §4 would make one).
 //   - A transceiver that was never in a description is stopped by StopTransceiver at once.
 //   - Data channels that an answer rejects are offered again only after another EnableData.
 //   - The generation that a rolled back first offer gathered for is used on by the answer that follows.

@@ -30,14 +30,17 @@ func (c *change) agree(local, remote *description, weOffered, final bool) error 
 	if err := describesTransport(remote, i); err != nil {
 		return err
 	}
+	if err := conn.keepsCertificate(remote, i); err != nil {
+		return err
+	}
 	ice := remote.sdp.ICEOf(i)
 	if !conn.ready {
 		// RFC 8445 §6.1.1: a full agent controls a lite one; otherwise the offerer controls.
 		conn.controlling = !c.s.cfg.ICELite && (weOffered || ice.Lite)
 	}
 	conn.remote = ICEParameters{Ufrag: ice.Ufrag, Pwd: ice.Pwd, Lite: ice.Lite}
-	conn.fingerprints = remote.sdp.FingerprintsOf(i)
 	if !conn.fixed {
+		conn.fingerprints = remote.sdp.FingerprintsOf(i)
 		role, err := settleRole(local.sdp.SetupOf(i), remote.sdp.SetupOf(i), weOffered)
 		if err != nil {
 			return err
@@ -48,6 +51,20 @@ func (c *change) agree(local, remote *description, weOffered, final bool) error 
 	conn.fixed = conn.fixed || final
 	c.s.st.conn = conn
 	return nil
+}
+
+// keepsCertificate refuses the fingerprints of another certificate once DTLS is settled: they ask for a new association
+// (RFC 8842 §4), which the transport cannot make.
+func (conn *connection) keepsCertificate(remote *description, i int) error {
+	if !conn.fixed || i < 0 {
+		return nil
+	}
+	for _, f := range remote.sdp.FingerprintsOf(i) {
+		if slices.Contains(conn.fingerprints, f) {
+			return nil
+		}
+	}
+	return fail(NameOperation, "section %d has another certificate: that takes a new connection", i)
 }
 
 // settleRole is this side's DTLS role after an answer (RFC 8842 §5).

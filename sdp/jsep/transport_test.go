@@ -268,3 +268,19 @@ func TestRestartOfNothing(t *testing.T) {
 	connect(a, b)
 	a.wantNeeded(false)
 }
+
+// RFC 8842 §4: another certificate asks for a new association; there is none to be had.
+func TestAnotherCertificateIsRefused(t *testing.T) {
+	a, b := newPeer(t, "a", 1), newPeer(t, "b", 2)
+	a.data()
+	connect(a, b)
+	other := strings.Repeat("CD:", 31) + "CD"
+	o := a.offer()
+	a.local(o)
+	b.wantRemoteError(edit(o, testFingerprint.Value, other), ErrOperation)
+	b.remote(edit(o, "a=fingerprint:", "a=fingerprint:sha-256 "+other+"\r\na=fingerprint:"))
+	an := b.answer()
+	b.local(an)
+	a.wantRemoteError(edit(an, testFingerprint.Value, other), ErrOperation)
+	a.remote(an)
+}

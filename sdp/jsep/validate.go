@@ -63,7 +63,16 @@ func (s *Session) checkOffer(r *description) error {
 			return fail(NameInvalidAccess, "mid %q moved to another section", t.MID)
 		}
 	}
-	return checkTransport(r)
+	if err := checkTransport(r); err != nil {
+		return err
+	}
+	conn := &s.st.conn
+	shared := chooseBundle(r, conn.tag, func(i int) bool { return !r.sdp.Media[i].Rejected() && speaks(&r.sdp.Media[i]) })
+	i := slices.Index(r.mids, shared.tag)
+	if i >= 0 && describesTransport(r, i) != nil {
+		return nil // it is rejected or led by another section
+	}
+	return conn.keepsCertificate(r, i)
 }
 
 // checkNames checks mids and groups.

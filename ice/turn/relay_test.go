@@ -54,9 +54,14 @@ func TestFirstPacketWaitsForNothing(t *testing.T) {
 
 func TestEverythingSurvivesLoss(t *testing.T) {
 	for seed := range uint64(torture(100)) {
-		w := newWorld(t, worldOption{seed: seed, link: netsim.LinkConfig{
-			Delay: 20 * time.Millisecond, Jitter: 5 * time.Millisecond, Loss: 0.1, Duplicate: 0.05, Reorder: 0.05,
-		}})
+		w := newWorld(t, worldOption{
+			seed: seed,
+			link: netsim.LinkConfig{
+				Delay: 20 * time.Millisecond, Jitter: 5 * time.Millisecond, Loss: 0.1, Duplicate: 0.05, Reorder: 0.05,
+			},
+			// One request or answer in three is lost: seven attempts would be too few once in two thousand.
+			client: func(c *Config) { c.RTO, c.MaxRequests = 100*time.Millisecond, 16 },
+		})
 		w.allocate()
 		peer := w.bind()
 		for len(w.peer.got) == 0 || len(w.client.got) == 0 {

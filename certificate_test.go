@@ -173,3 +173,22 @@ func TestAWrongFingerprintFailsTheConnection(t *testing.T) {
 		}
 	})
 }
+
+func TestTheCertificateStaysInRenegotiation(t *testing.T) {
+	inBubble(t, pairOptions{}, func(p *pair) {
+		a, b := p.dataPair(nil)
+		other, err := testCertificate(t).GetFingerprints()
+		p.must(err)
+		mine, err := p.a.GetConfiguration().Certificates[0].GetFingerprints()
+		p.must(err)
+		offer, err := p.a.CreateOffer(nil)
+		p.must(err)
+		offer.SDP = strings.ReplaceAll(offer.SDP, mine[0].Value, other[0].Value)
+		wantError(t, "another certificate", p.b.SetRemoteDescription(offer), &OperationError{})
+		if s := p.b.SignalingState(); s != SignalingStateStable {
+			t.Errorf("state %v", s)
+		}
+		p.negotiate(p.b, p.a)
+		checkEcho(p, a, b)
+	})
+}

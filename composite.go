@@ -275,7 +275,7 @@ func (c *composite) handlePacket(now time.Time, base ice.BaseID, remote netip.Ad
 // verification, since the first ClientHello often overtakes the check that vouches for it.
 func (c *composite) handleApplication(now time.Time, base ice.BaseID, remote netip.AddrPort, pkt []byte) {
 	if !c.ice.Verified(base, remote) || c.dtls == nil {
-		if !c.early.push(base, remote, pkt) {
+		if c.dtlsState == dtls.StateConnected || !c.early.push(base, remote, pkt) {
 			c.counters.droppedUnverified++
 		}
 		return
@@ -471,6 +471,9 @@ func (c *composite) setDTLSState(now time.Time, s dtls.EventState) {
 	c.sink.dtlsEvent(s.State, err)
 	switch s.State {
 	case dtls.StateConnected:
+		// What still waits is a forger's: looking at it again would cost every packet to come.
+		c.counters.droppedUnverified += uint64(c.early.len())
+		c.early = earlyQueue{}
 		c.connectSCTP(now)
 		for {
 			app, ok := c.dtls.Pending()

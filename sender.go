@@ -219,7 +219,10 @@ type senderWriter struct {
 
 // WriteRTP implements TrackLocalWriter. The marker bit ends a frame, so what was bundled leaves.
 func (w *senderWriter) WriteRTP(header *rtp.Header, payload []byte) (int, error) {
-	f := fieldsOf(header)
+	return w.write(fieldsOf(header), payload)
+}
+
+func (w *senderWriter) write(f rtpflow.Fields, payload []byte) (int, error) {
 	now, ok := w.transport.enter()
 	if !ok {
 		return 0, errClosed()

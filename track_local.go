@@ -171,15 +171,27 @@ func (t *TrackLocalStaticRTP) Codec() RTPCodecCapability { return t.codec }
 // the errors are joined; a closed connection is no error.
 func (t *TrackLocalStaticRTP) WriteRTP(p *rtp.Packet) error {
 	bindings := *t.bindings.Load()
-	header := p.Header
 	var failed error
 	for i := range bindings {
-		header.PayloadType = uint8(bindings[i].pt)
-		if _, err := bindings[i].writer.WriteRTP(&header, p.Payload); err != nil {
+		if err := bindings[i].write(p); err != nil {
 			failed = joinUnlessClosed(failed, err)
 		}
 	}
 	return failed
+}
+
+// write sends one packet. The library's own writer gets no header that would have to live on the heap.
+func (b *binding) write(p *rtp.Packet) (err error) {
+	if w, ok := b.writer.(*senderWriter); ok {
+		f := fieldsOf(&p.Header)
+		f.PayloadType = uint8(b.pt)
+		_, err = w.write(f, p.Payload)
+		return err
+	}
+	header := p.Header
+	header.PayloadType = uint8(b.pt)
+	_, err = b.writer.WriteRTP(&header, p.Payload)
+	return err
 }
 
 // WriteRTPBatch is WriteRTP for packets that are there at once, such as those of a frame: each connection sends them
@@ -199,9 +211,10 @@ func (b *binding) writeBatch(packets []*rtp.Packet) error {
 		return w.writeBatch(b.pt, packets)
 	}
 	for _, p := range packets {
-		header := p.Header
-		header.PayloadType = uint8(b.pt)
-		if _, err := b.writer.WriteRTP(&header, p.Payload); err != nil {
+		if p == nil {
+			continue
+		}
+		if err := b.write(p); err != nil {
 			return err
 		}
 	}

@@ -57,10 +57,10 @@ func TestEverythingSurvivesLoss(t *testing.T) {
 		w := newWorld(t, worldOption{
 			seed: seed,
 			link: netsim.LinkConfig{
-				Delay: 20 * time.Millisecond, Jitter: 5 * time.Millisecond, Loss: 0.1, Duplicate: 0.05, Reorder: 0.05,
+				Delay: 20 * time.Millisecond, Jitter: 5 * time.Millisecond, Loss: 0.05, Duplicate: 0.05, Reorder: 0.05,
 			},
-			// One request or answer in three is lost: seven attempts would be too few once in two thousand.
-			client: func(c *Config) { c.RTO, c.MaxRequests = 100*time.Millisecond, 16 },
+			// One request or answer in five is lost: seven attempts would be too few once in some ten thousand runs.
+			client: func(c *Config) { c.RTO, c.MaxRequests = 100*time.Millisecond, 10 },
 		})
 		w.allocate()
 		peer := w.bind()

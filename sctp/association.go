@@ -99,6 +99,7 @@ func New(cfg Config) (*Association, error) {
 	a.localTSN = binary.BigEndian.Uint32(seed[36:])
 	a.onLostFn = a.onLost
 	a.takeZero = cfg.EnableZeroChecksum // RFC 9653 section 5.1: from the INIT that says so onwards
+	a.pool.limit = max(cfg.SendBuffer, minKept)
 	a.queue.pool = &a.pool
 	a.inbox = newReassembly(&a.pool, cfg.MaxMessageSize)
 	a.window = receiveWindow{size: cfg.ReceiveWindow, limit: cfg.MaxReceiveWindow, advertised: cfg.ReceiveWindow}

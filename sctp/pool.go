@@ -6,14 +6,15 @@ import "math/bits"
 const (
 	minClass = 6  // 64 bytes
 	maxClass = 20 // 1 MiB; larger buffers are the garbage collector's
-	// maxKept bounds what the free lists hold; an idle association gives all of it back (see heartbeat.go).
-	maxKept = 8 << 20
+	// minKept is what the free lists may hold at least.
+	minKept = 8 << 20
 )
 
 // bufferPool is an explicit free list of buffers by size class.
 type bufferPool struct {
-	free [maxClass - minClass + 1][][]byte
-	kept int
+	free  [maxClass - minClass + 1][][]byte
+	kept  int
+	limit int // on kept: what may be in use at once; an idle association gives all of it back (see heartbeat.go)
 }
 
 func classOf(n int) int { return max(bits.Len(uint(max(n, 1)-1)), minClass) }
@@ -39,7 +40,7 @@ func (p *bufferPool) get(n int) []byte {
 // put takes a buffer of get back.
 func (p *bufferPool) put(b []byte) {
 	c := classOf(cap(b))
-	if c > maxClass || cap(b) != 1<<c || p.kept+cap(b) > maxKept {
+	if c > maxClass || cap(b) != 1<<c || p.kept+cap(b) > p.limit {
 		return
 	}
 	p.free[c-minClass] = append(p.free[c-minClass], b)
@@ -48,7 +49,7 @@ func (p *bufferPool) put(b []byte) {
 
 // trim gives everything to the garbage collector.
 func (p *bufferPool) trim() {
-	*p = bufferPool{}
+	*p = bufferPool{limit: p.limit}
 }
 
 // ring is a FIFO queue that reuses its memory.

@@ -166,6 +166,7 @@ func (a *Agent) run(now time.Time) {
 	a.expireTransactions(now)
 	a.runRelays(now)
 	a.runGathering(now)
+	a.suspect(now)
 	a.nominate(now)
 	a.pace(now)
 	a.updateRoute()

@@ -230,7 +230,7 @@ func (a *Agent) checkSucceeded(now time.Time, t *transaction, attrs attributes) 
 	if !p.nominate {
 		g.untrigger(p)
 	}
-	if s := g.selected; p.late && s != nil && s != v && v.priority <= s.priority {
+	if s := g.selected; s != nil && s != v && !t.useCandidate {
 		a.hurry(s) // why does the peer tell us of another way?
 	}
 	switch {

@@ -32,6 +32,7 @@ type pair struct {
 	nextConsent  time.Time // zero: the pair never carried packets
 	probeAt      time.Time // when an unanswered consent check makes us probe; zero: it is answered
 	lastReceived time.Time // the latest authenticated message
+	hurried      time.Time // when consent was asked for out of turn
 	suspect      bool      // a consent check was not answered for a while
 
 	counters pairCounters

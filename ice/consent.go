@@ -101,7 +101,7 @@ func (a *Agent) checkConsent(now time.Time) {
 			a.maintain(p, kindConsent, a.cfg.ConsentTimeout)
 		}
 		if !p.probeAt.IsZero() && !p.probeAt.After(now) {
-			p.probeAt, p.suspect = time.Time{}, true
+			p.probeAt = time.Time{}
 			a.maintain(p, kindProbe, a.cfg.RTO)
 		}
 	}
@@ -125,13 +125,29 @@ func (a *Agent) maintain(p *pair, kind transactionKind, rto time.Duration) {
 	}
 }
 
-// hurry asks for consent now, and is soon suspicious: another pair is there.
+// suspect notices the pairs that have not answered in time: others may take over.
+func (a *Agent) suspect(now time.Time) {
+	for _, p := range a.maintained() {
+		if p != nil && !p.probeAt.IsZero() && !p.probeAt.After(now) {
+			p.suspect = true
+		}
+	}
+}
+
+// hurry asks for consent now, and is soon suspicious: another pair is there, or the peer asks for another one.
 func (a *Agent) hurry(p *pair) {
 	if !p.valid || p.suspect || p != a.routePair {
 		return
 	}
+	if a.now.Sub(p.hurried) < hurryAfter {
+		return
+	}
+	p.hurried = a.now
 	a.maintain(p, kindConsent, a.cfg.ConsentTimeout)
 	p.nextConsent = a.now.Add(a.jitter(a.cfg.ConsentInterval))
+	if !p.probeAt.IsZero() {
+		return
+	}
 	p.probeAt = a.now.Add(max(hurryAfter, 2*p.counters.currentRTT))
 }
 

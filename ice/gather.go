@@ -42,6 +42,7 @@ type gathering struct {
 	gen      uint64
 	state    GatheringState
 	listing  bool // the interfaces are asked for
+	looking  bool // the same, after gathering
 	deadline time.Time
 	servers  []*server
 	queries  []*query
@@ -131,10 +132,18 @@ func (a *Agent) startGathering(now time.Time) {
 // HandleInterfacesResult brings the addresses of an EventInterfaces: those that may be used, in the order of preference
 // within a family, link-local ones with their zone. err, if there are none, is only reported.
 func (a *Agent) HandleInterfacesResult(now time.Time, gen uint64, addrs []netip.Addr, err error) {
-	if a.state == StateClosed || gen != a.gather.gen || !a.gather.listing {
+	if a.state == StateClosed || gen != a.gather.gen || (!a.gather.listing && !a.gather.looking) {
 		return
 	}
 	a.now = now
+	if !a.gather.listing {
+		a.gather.looking = false
+		if err == nil {
+			a.takeChange(addrs)
+		}
+		a.run(now)
+		return
+	}
 	a.gather.listing = false
 	if err != nil {
 		a.post(EventCandidateError{Code: 701, Text: "interfaces: " + err.Error()})

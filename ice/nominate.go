@@ -92,7 +92,7 @@ func (a *Agent) renominee() *pair {
 			continue
 		}
 		better := v.priority > s.priority && (p.late || (s.relayed() && !v.relayed()))
-		if better || (s.suspect && s.valid && v.lastReceived.After(s.lastReceived)) {
+		if better || (s.suspect && s.valid && !v.lastReceived.Before(s.lastReceived)) {
 			return p
 		}
 	}
@@ -117,7 +117,7 @@ func (a *Agent) acceptance(p *pair) time.Duration {
 func (a *Agent) follow(now time.Time, v *pair) {
 	s := v.gen.selected
 	v.nominated = true
-	if s == nil || (s != v && (v.priority > s.priority || v.late || !s.valid || now.Sub(s.lastNominate) > renominateAfter)) {
+	if s == nil || (s != v && (v.priority > s.priority || v.late || s.suspect || !s.valid || now.Sub(s.lastNominate) > renominateAfter)) {
 		a.selectPair(v)
 	}
 }

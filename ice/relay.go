@@ -191,14 +191,6 @@ func (a *Agent) relayPref(r *relay) uint16 {
 	return pref | uint16(3-min(r.conf.Transport, 3))<<13
 }
 
-// resumeGathering leads back from complete: there are new candidates, as W3C's RTCIceGathererState allows it.
-func (a *Agent) resumeGathering() {
-	if a.gather.state == GatheringComplete {
-		a.gather.state, a.gather.deadline = GatheringActive, a.now.Add(a.cfg.GatherTimeout)
-		a.post(EventGatheringState{GatheringActive})
-	}
-}
-
 // addMapped adds the reflexive candidate that an allocation over UDP comes with (RFC 8445 §5.1.1.2).
 func (a *Agent) addMapped(r *relay, mapped netip.AddrPort) {
 	b := r.under
@@ -258,47 +250,8 @@ func (a *Agent) relayLost(r *relay) {
 }
 
 func (a *Agent) dropRelayBases(r *relay) {
-	of := func(p *pair) bool { return p.local.base.relay == r }
-	for _, g := range a.generations() {
-		for _, v := range slices.Clone(g.valid) {
-			if v.valid && of(v) {
-				a.revoke(g, v)
-			}
-		}
-		a.dropTransactions(func(t *transaction) bool { return t.pair != nil && of(t.pair) })
-		for _, p := range g.pairs {
-			if of(p) {
-				g.untrigger(p)
-				p.state = PairFailed
-			}
-		}
-		g.pairs = slices.DeleteFunc(g.pairs, of)
-		g.locals = slices.DeleteFunc(g.locals, func(l *localCandidate) bool { return l.base.relay == r })
-		if g == a.cur && g.selected != nil && of(g.selected) {
-			a.reopen(g)
-		}
-	}
+	a.dropPairs(func(p *pair) bool { return p.local.base.relay == r }, func(l *localCandidate) bool { return l.base.relay == r })
 	r.bases = nil
-}
-
-// reopen lets checks go on after the selected pair has died of something else than the peer's silence: other pairs may work.
-// What was valid is checked anew, because the same may have happened to it.
-func (a *Agent) reopen(g *generation) {
-	g.selected, g.firstValid, g.reopened = nil, time.Time{}, true
-	for _, v := range slices.Clone(g.valid) {
-		if v.valid {
-			a.revoke(g, v)
-		}
-	}
-	g.lastRemote = a.now // patience begins anew
-	if g.started.Before(a.now) {
-		g.started = a.now
-	}
-	for _, p := range g.pairs {
-		if p.state == PairFailed || (p.state == PairSucceeded && !p.isValid()) {
-			p.state = PairWaiting
-		}
-	}
 }
 
 // relayFailed gives up an allocation.

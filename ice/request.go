@@ -132,6 +132,9 @@ func (a *Agent) takeCheck(now time.Time, g *generation, e earlyCheck) {
 		a.takeLite(now, p, e)
 		return
 	}
+	if s := g.selected; s != nil && s != p && s != p.produced {
+		a.hurry(s) // a peer that is content with the selected pair has no reason to check another one
+	}
 	if p.state != PairSucceeded || !p.isValid() {
 		if p.state == PairInProgress {
 			a.cancelChecks(p)

@@ -128,7 +128,7 @@ func (s *Server) bind(r *relay) {
 	n := (uint64(s.cfg.MaxPort)-first)/step + 1
 	for range maxBindAttempts {
 		port := first + s.rng.Uint64()%n*step
-		r.wanted = netip.AddrPortFrom(r.config.Local, uint16(port)) //nolint:gosec // within the range
+		r.wanted = netip.AddrPortFrom(r.config.Local, uint16(port))
 		if s.byAddr[r.wanted] == nil {
 			break
 		}

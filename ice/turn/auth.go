@@ -2,7 +2,7 @@ package turn
 
 import (
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // what time-limited credentials are defined with
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -120,7 +120,7 @@ func newNonces(key [32]byte, features byte, lifetime time.Duration) nonces {
 }
 
 func (n *nonces) make(now time.Time, from FiveTuple) []byte {
-	unix := uint32(now.Unix()) //nolint:gosec // compared modulo 2^32
+	unix := uint32(now.Unix())
 	b := n.sum(unix, from)
 	return base64.RawURLEncoding.AppendEncode([]byte(n.prefix), b[:])
 }
@@ -149,6 +149,6 @@ func (n *nonces) valid(now time.Time, from FiveTuple, nonce []byte) bool {
 	}
 	unix := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
 	want := n.sum(unix, from)
-	age := time.Duration(int32(uint32(now.Unix())-unix)) * time.Second //nolint:gosec // modulo 2^32
+	age := time.Duration(int32(uint32(now.Unix())-unix)) * time.Second
 	return hmac.Equal(want[:], b) && age >= 0 && age < n.lifetime
 }

@@ -68,7 +68,7 @@ func (c *Client) wrapChannel(buf []byte, head, n int, p *peer) ([]byte, bool) {
 	}
 	at := head - channelHeader
 	binary.BigEndian.PutUint16(buf[at:], p.channel)
-	binary.BigEndian.PutUint16(buf[at+2:], uint16(n)) //nolint:gosec // checked by Wrap
+	binary.BigEndian.PutUint16(buf[at+2:], uint16(n))
 	clear(buf[head+n : end])
 	c.sent(n)
 	return buf[at:end:end], true
@@ -90,22 +90,22 @@ func (c *Client) wrapIndication(buf []byte, head, n int, peer netip.AddrPort) ([
 // writeIndication fills b, which has indicationSize bytes, with what is in front of n bytes of data.
 func writeIndication(b []byte, method stun.Method, n int, peer netip.AddrPort, id [stun.TransactionIDSize]byte) {
 	binary.BigEndian.PutUint16(b, stun.NewType(method, stun.ClassIndication).Value())
-	binary.BigEndian.PutUint16(b[2:], uint16(len(b)-headerSize+(n+3)&^3)) //nolint:gosec // checked by callers
+	binary.BigEndian.PutUint16(b[2:], uint16(len(b)-headerSize+(n+3)&^3))
 	binary.BigEndian.PutUint32(b[4:], magicCookie)
 	copy(b[8:], id[:])
 	size := putAddress(b[headerSize+4:], peer, id)
 	binary.BigEndian.PutUint16(b[headerSize:], uint16(stun.AttrXORPeerAddress))
-	binary.BigEndian.PutUint16(b[headerSize+2:], uint16(size)) //nolint:gosec // 8 or 20
+	binary.BigEndian.PutUint16(b[headerSize+2:], uint16(size))
 	at := headerSize + 4 + size
 	binary.BigEndian.PutUint16(b[at:], uint16(stun.AttrData))
-	binary.BigEndian.PutUint16(b[at+2:], uint16(n)) //nolint:gosec // checked by callers
+	binary.BigEndian.PutUint16(b[at+2:], uint16(n))
 }
 
 // indicationID makes a transaction id that nobody will ever answer: unique is enough.
 func (c *Client) indicationID() (id [stun.TransactionIDSize]byte) {
 	c.idSeed++
 	binary.BigEndian.PutUint64(id[:8], mix(c.idSeed))
-	binary.BigEndian.PutUint32(id[8:], uint32(c.idSeed)) //nolint:gosec // cut
+	binary.BigEndian.PutUint32(id[8:], uint32(c.idSeed))
 	return id
 }
 
@@ -119,7 +119,7 @@ func mix(x uint64) uint64 {
 func (c *Client) sent(n int) {
 	c.traffic, c.spokeAt = true, c.now
 	c.counters.PacketsSent++
-	c.counters.BytesSent += uint64(n) //nolint:gosec // not negative
+	c.counters.BytesSent += uint64(n)
 }
 
 // channelPacket unwraps ChannelData.

@@ -89,7 +89,7 @@ func channelData(pkt []byte) (channel uint16, data []byte) {
 // appendChannelData frames data for a datagram, or for a stream with padding to a multiple of four bytes.
 func appendChannelData(dst []byte, channel uint16, data []byte, stream bool) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, channel)
-	dst = binary.BigEndian.AppendUint16(dst, uint16(len(data))) //nolint:gosec // a datagram
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(data)))
 	dst = append(dst, data...)
 	if stream {
 		dst = append(dst, padding[:-len(data)&3]...)

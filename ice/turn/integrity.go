@@ -2,8 +2,8 @@ package turn
 
 import (
 	"crypto/hmac"
-	"crypto/md5"  //nolint:gosec // RFC 8489 §9.2.2: the key derivation of every server before 2020
-	"crypto/sha1" //nolint:gosec // RFC 8489 §14.5
+	"crypto/md5"
+	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -48,7 +48,7 @@ func longTermKey(algorithm int, username, realm, password string) []byte {
 		key := sha256.Sum256(text)
 		return key[:]
 	}
-	key := md5.Sum(text) //nolint:gosec // see above
+	key := md5.Sum(text)
 	return key[:]
 }
 
@@ -91,7 +91,7 @@ func (k integrity) mac() (h hash.Hash, t stun.AttrType) {
 func (k integrity) seal(m *stun.Message) {
 	h, t := k.mac()
 	length := m.Length
-	m.Length += uint32(4 + h.Size()) //nolint:gosec // 36 at most
+	m.Length += uint32(4 + h.Size())
 	m.WriteLength()
 	h.Write(m.Raw)
 	m.Length = length
@@ -114,7 +114,7 @@ func (k integrity) check(pkt []byte) bool {
 		}
 		var head [headerSize]byte
 		copy(head[:], pkt)
-		binary.BigEndian.PutUint16(head[2:], uint16(at+4+len(v)-headerSize)) //nolint:gosec // within pkt
+		binary.BigEndian.PutUint16(head[2:], uint16(at+4+len(v)-headerSize))
 		h.Write(head[:])
 		h.Write(pkt[headerSize:at])
 		var sum [sha256.Size]byte

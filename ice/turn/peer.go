@@ -85,7 +85,7 @@ func (c *Client) number(p *peer) {
 		c.nextChannel = (c.nextChannel + 1) % len(c.channels)
 	}
 	c.channels[c.nextChannel] = p
-	p.channel = firstChannel + uint16(c.nextChannel) //nolint:gosec // 12 bits
+	p.channel = firstChannel + uint16(c.nextChannel)
 	c.nextChannel = (c.nextChannel + 1) % len(c.channels)
 }
 

@@ -95,7 +95,7 @@ func (c *Client) addFamilies(m *stun.Message) {
 
 func (c *Client) addLifetime(m *stun.Message, d time.Duration) {
 	if d > 0 {
-		addUint32(m, stun.AttrLifetime, uint32(min(d/time.Second, 1<<32-1))) //nolint:gosec // capped
+		addUint32(m, stun.AttrLifetime, uint32(min(d/time.Second, 1<<32-1)))
 	}
 }
 

@@ -223,7 +223,7 @@ func TestTimedCredentials(t *testing.T) {
 // Nothing that a stranger sends changes anything.
 func TestGarbageLeavesTheServerAsItWas(t *testing.T) {
 	s, _ := allocated(t, nil)
-	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test
+	rng := rand.New(rand.NewPCG(1, 2))
 	valid := s.signed(stun.MethodRefresh, lifetime(0))
 	before := s.s.Stats().Allocations
 	for range 20_000 {

@@ -301,7 +301,7 @@ func (s *Server) answerAllocate(now time.Time, a *allocation) {
 			missing = byte(i + 1)
 		}
 	}
-	addUint32(m, stun.AttrLifetime, uint32(a.expiresAt.Sub(now)/time.Second)) //nolint:gosec // an hour or so
+	addUint32(m, stun.AttrLifetime, uint32(a.expiresAt.Sub(now)/time.Second))
 	addAddress(m, stun.AttrXORMappedAddress, a.client.Remote)
 	if a.familyError != 0 {
 		m.Add(attrFamilyError, []byte{missing, 0, byte(a.familyError / 100), byte(a.familyError % 100)})
@@ -342,7 +342,7 @@ func (s *Server) refresh(c *call) error {
 		life = 0
 	}
 	m := s.succeed(stun.MethodRefresh, c.id)
-	addUint32(m, stun.AttrLifetime, uint32(life/time.Second)) //nolint:gosec // an hour or so
+	addUint32(m, stun.AttrLifetime, uint32(life/time.Second))
 	s.finish(c.from, c.auth)
 	switch {
 	case life > 0:

@@ -117,7 +117,7 @@ func (s *Server) listenUDP(addr netip.AddrPort) ([]netio.PacketConn, error) {
 }
 
 func (s *Server) addListener(l *listener, t turn.Transport, local netip.AddrPort) {
-	l.id = turn.ListenerID(len(s.listeners) + 1) //nolint:gosec // a handful
+	l.id = turn.ListenerID(len(s.listeners) + 1)
 	s.listeners[l.id] = l
 	s.engine.AddListener(l.id, t, local)
 }
@@ -140,7 +140,7 @@ func (s *Server) serve() {
 func (s *Server) Addrs() (udp, streams []netip.AddrPort) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for id := range turn.ListenerID(len(s.listeners)) { //nolint:gosec // a handful
+	for id := range turn.ListenerID(len(s.listeners)) {
 		if l := s.listeners[id+1]; l.accept != nil {
 			streams = append(streams, addrPort(l.accept.Addr()))
 		} else {

@@ -60,7 +60,7 @@ func (s *Server) flush(b *batch) {
 		g := &b.groups[i]
 		n, _ := g.conn.WriteBatch(g.msgs)
 		for i := range g.msgs[n:] {
-			s.unsent.Add(uint64(g.msgs[n+i].Count())) //nolint:gosec // not negative
+			s.unsent.Add(uint64(g.msgs[n+i].Count()))
 		}
 		clear(g.msgs)
 		g.conn = nil
@@ -190,7 +190,7 @@ func (s *Server) toClient(now time.Time, relay turn.RelayID, m netio.Message, ou
 	switch {
 	case o.stream != nil:
 		if !o.stream.send(o.msg.Data) {
-			s.unsent.Add(uint64(m.Count())) //nolint:gosec // not negative
+			s.unsent.Add(uint64(m.Count()))
 		}
 		return
 	case m.Count() > 1:

@@ -143,36 +143,8 @@ type API struct {
 
 // NewAPI validates the settings and copies them. Its errors are TypeError and RangeError.
 func NewAPI(s Settings) (*API, error) {
-	if (s.UDPPortMin == 0) != (s.UDPPortMax == 0) || s.UDPPortMin > s.UDPPortMax {
-		return nil, &RangeError{Err: fmt.Errorf("UDP ports %d to %d", s.UDPPortMin, s.UDPPortMax)}
-	}
-	if s.MaxMessageSize < 0 || s.DataChannelSendBuffer < 0 || s.TrackBuffer < 0 {
-		return nil, &RangeError{Err: fmt.Errorf("a size is negative")}
-	}
-	if s.ICEDisconnectedTimeout < 0 || s.ICEFailedTimeout < 0 {
-		return nil, &RangeError{Err: fmt.Errorf("a timeout is negative")}
-	}
-	if s.ICEDisconnectedTimeout != 0 && s.ICEDisconnectedTimeout < 100*time.Millisecond {
-		return nil, &RangeError{Err: fmt.Errorf("a path that is disconnected after %v", s.ICEDisconnectedTimeout)}
-	}
-	if s.ICEDisconnectedTimeout > consentTimeout || orDefault(s.ICEDisconnectedTimeout, disconnectedTimeout)+s.ICEFailedTimeout > consentTimeout {
-		return nil, &RangeError{Err: fmt.Errorf("a connection without an answer for longer than %v", consentTimeout)}
-	}
-	for _, p := range s.SRTPProfiles {
-		if !slices.Contains(defaultSRTPProfiles, p) {
-			return nil, typeError("SRTP profile %#04x is not built in", uint16(p))
-		}
-	}
-	for _, v := range []DTLSVersion{s.DTLSMinVersion, s.DTLSMaxVersion} {
-		if v != 0 && v != DTLS12 && v != DTLS13 {
-			return nil, typeError("DTLS version %#04x is not built in", uint16(v))
-		}
-	}
-	if s.AnsweringDTLSRole < 0 || s.AnsweringDTLSRole > DTLSRoleServer {
-		return nil, typeError("DTLS role %v", s.AnsweringDTLSRole)
-	}
-	if s.DTLSMinVersion == DTLS13 && s.DTLSMaxVersion == DTLS12 {
-		return nil, &RangeError{Err: fmt.Errorf("the least DTLS version is above the greatest")}
+	if err := s.validate(); err != nil {
+		return nil, err
 	}
 	if s.Logger == nil {
 		s.Logger = slog.New(slog.DiscardHandler)
@@ -200,6 +172,49 @@ func NewAPI(s Settings) (*API, error) {
 		return nil, err
 	}
 	return &API{settings: s, kinds: kinds}, nil
+}
+
+// validate checks what can be checked without a connection.
+func (s *Settings) validate() error {
+	if (s.UDPPortMin == 0) != (s.UDPPortMax == 0) || s.UDPPortMin > s.UDPPortMax {
+		return &RangeError{Err: fmt.Errorf("UDP ports %d to %d", s.UDPPortMin, s.UDPPortMax)}
+	}
+	if s.MaxMessageSize < 0 || s.DataChannelSendBuffer < 0 || s.TrackBuffer < 0 {
+		return &RangeError{Err: fmt.Errorf("a size is negative")}
+	}
+	if err := s.validateTimeouts(); err != nil {
+		return err
+	}
+	for _, p := range s.SRTPProfiles {
+		if !slices.Contains(defaultSRTPProfiles, p) {
+			return typeError("SRTP profile %#04x is not built in", uint16(p))
+		}
+	}
+	for _, v := range []DTLSVersion{s.DTLSMinVersion, s.DTLSMaxVersion} {
+		if v != 0 && v != DTLS12 && v != DTLS13 {
+			return typeError("DTLS version %#04x is not built in", uint16(v))
+		}
+	}
+	if s.AnsweringDTLSRole < 0 || s.AnsweringDTLSRole > DTLSRoleServer {
+		return typeError("DTLS role %v", s.AnsweringDTLSRole)
+	}
+	if s.DTLSMinVersion == DTLS13 && s.DTLSMaxVersion == DTLS12 {
+		return &RangeError{Err: fmt.Errorf("the least DTLS version is above the greatest")}
+	}
+	return nil
+}
+
+func (s *Settings) validateTimeouts() error {
+	if s.ICEDisconnectedTimeout < 0 || s.ICEFailedTimeout < 0 {
+		return &RangeError{Err: fmt.Errorf("a timeout is negative")}
+	}
+	if s.ICEDisconnectedTimeout != 0 && s.ICEDisconnectedTimeout < 100*time.Millisecond {
+		return &RangeError{Err: fmt.Errorf("a path that is disconnected after %v", s.ICEDisconnectedTimeout)}
+	}
+	if s.ICEDisconnectedTimeout > consentTimeout || s.consent() > consentTimeout {
+		return &RangeError{Err: fmt.Errorf("a connection without an answer for longer than %v", consentTimeout)}
+	}
+	return nil
 }
 
 // The timeouts of ICE: the default of Settings.ICEDisconnectedTimeout, and the limit of RFC 7675, section 5.1.

@@ -164,7 +164,7 @@ func (p *pair) fitting(kind SDPType) SessionDescription {
 		if p.b.SignalingState() == SignalingStateStable {
 			return p.offer(p.b)
 		}
-		d.SDP = strings.ReplaceAll(string(mustRead(p.a, p.b)), "a=setup:active", "a=setup:actpass")
+		d.SDP = strings.ReplaceAll(anySDP(p.a, p.b), "a=setup:active", "a=setup:actpass")
 	case SDPTypeAnswer, SDPTypePranswer:
 		if local := p.a.LocalDescription(); p.b.SignalingState() == SignalingStateStable && local != nil &&
 			local.Type == SDPTypeOffer {
@@ -179,8 +179,8 @@ func (p *pair) fitting(kind SDPType) SessionDescription {
 	return d
 }
 
-// mustRead is any text of b's: its remote side is in the middle of something.
-func mustRead(a, b *PeerConnection) string {
+// anySDP is any text of b's: its remote side is in the middle of something.
+func anySDP(a, b *PeerConnection) string {
 	for _, d := range []*SessionDescription{b.LocalDescription(), a.RemoteDescription(), a.LocalDescription()} {
 		if d != nil {
 			return d.SDP

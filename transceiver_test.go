@@ -122,10 +122,22 @@ func TestDirectionsMeet(t *testing.T) {
 			RTPTransceiverDirectionRecvonly, RTPTransceiverDirectionInactive
 	)
 	for _, c := range []struct{ offer, answer, offerer, answerer RTPTransceiverDirection }{
-		{both, both, both, both}, {both, send, recv, send}, {both, recv, send, recv}, {both, none, none, none},
-		{send, both, send, recv}, {send, send, none, none}, {send, recv, send, recv}, {send, none, none, none},
-		{recv, both, recv, send}, {recv, send, recv, send}, {recv, recv, none, none}, {recv, none, none, none},
-		{none, both, none, none}, {none, send, none, none}, {none, recv, none, none}, {none, none, none, none},
+		{both, both, both, both},
+		{both, send, recv, send},
+		{both, recv, send, recv},
+		{both, none, none, none},
+		{send, both, send, recv},
+		{send, send, none, none},
+		{send, recv, send, recv},
+		{send, none, none, none},
+		{recv, both, recv, send},
+		{recv, send, recv, send},
+		{recv, recv, none, none},
+		{recv, none, none, none},
+		{none, both, none, none},
+		{none, send, none, none},
+		{none, recv, none, none},
+		{none, none, none, none},
 	} {
 		inBubble(t, pairOptions{quiet: true}, func(p *pair) {
 			near, err := p.a.AddTransceiverFromKind(RTPCodecTypeAudio, RTPTransceiverInit{Direction: c.offer})

@@ -170,3 +170,47 @@ func TestReplacedLayersRelease(t *testing.T) {
 		}
 	})
 }
+
+func TestSourcesWithoutGoodbye(t *testing.T) {
+	inBubble(t, pairOptions{}, func(p *pair) {
+		track := p.staticRTP(vp8, "video")
+		_, err := p.a.AddTrack(track)
+		p.must(err)
+		_, err = p.a.CreateDataChannel("data", nil)
+		p.must(err)
+		p.connectMedia()
+		remote := p.b.GetReceivers()[0].Track()
+
+		t.Log("# a peer that takes a new source again and again goes on being heard")
+		p.a.transport.mu.Lock()
+		stream := p.a.transport.engine.rtp.table.flows[0].encodings[0].stream
+		p.a.transport.mu.Unlock()
+		for i := range uint16(maxInboundStreams + 10) {
+			p.a.transport.mu.Lock()
+			stream.ssrc++
+			p.a.transport.mu.Unlock()
+			p.must(track.WriteRTP(packet(i)))
+			got, err := remote.ReadRTP()
+			p.must(err)
+			if got.SequenceNumber != i {
+				t.Fatalf("packet %d in place of %d", got.SequenceNumber, i)
+			}
+		}
+		sources := func() int {
+			p.b.transport.mu.Lock()
+			defer p.b.transport.mu.Unlock()
+			return len(p.b.transport.engine.rtp.incoming)
+		}
+		if n := sources(); n != maxInboundStreams {
+			t.Errorf("%d sources", n)
+		}
+
+		t.Log("# they end with their section")
+		p.must(p.b.GetTransceivers()[0].Stop())
+		p.negotiate(p.b, p.a)
+		synctest.Wait()
+		if n := sources(); n != 0 {
+			t.Errorf("%d sources are left", n)
+		}
+	})
+}

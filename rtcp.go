@@ -196,10 +196,7 @@ func (r *rtpPipe) handleKeyFrameRequest(p *rtpflow.RTCP, senders []*RTPSender) {
 func (r *rtpPipe) forget(ssrc uint32, receivers []*RTPReceiver) {
 	if s := r.inbound[ssrc]; s != nil {
 		note(receivers, s.receiver)
-		r.reports.RemoveReceiver(s.stats)
-		delete(r.inbound, ssrc)
-		r.incoming = slices.DeleteFunc(r.incoming, func(o *inboundStream) bool { return o == s })
-		r.demux.Forget(ssrc)
+		r.dropInbound(s)
 	}
 	delete(r.repairs, ssrc)
 }

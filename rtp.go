@@ -59,6 +59,7 @@ type inboundStream struct {
 	mid       string
 	pt        uint8
 	reported  bool
+	last      time.Time // of its latest packet
 }
 
 // outboundStream is one stream that we send. Its identity is immutable; the rest is guarded by transport.mu.
@@ -122,6 +123,11 @@ func (r *rtpPipe) setTable(now time.Time, t *rtpTable) {
 		r.outbound = make(map[uint32]*outboundStream)
 		r.reports = rtpflow.NewReports(rtpflow.ReportsConfig{CNAME: t.cname, Rand: r.c.cfg.rand})
 		r.reporter = 1
+	}
+	for _, s := range slices.Clone(r.incoming) {
+		if !t.has(s.track) {
+			r.dropInbound(s) // its section has ended; peers do not always say BYE
+		}
 	}
 	r.demux.SetTable(&t.demux)
 	for _, s := range r.outbound {
@@ -301,7 +307,7 @@ func (r *rtpPipe) stream(now time.Time, h *rtpflow.Header, route rtpflow.Route, 
 	s := r.inbound[h.SSRC]
 	if s == nil {
 		if len(r.inbound) >= maxInboundStreams {
-			return nil
+			r.dropInbound(slices.MinFunc(r.incoming, func(a, b *inboundStream) int { return a.last.Compare(b.last) }))
 		}
 		s = &inboundStream{
 			receiver: flow.receiver, mid: flow.mid,
@@ -317,6 +323,7 @@ func (r *rtpPipe) stream(now time.Time, h *rtpflow.Header, route rtpflow.Route, 
 		r.incoming = append(r.incoming, s)
 		s.reported = r.reports.AddReceiver(now, s.stats, reportInterval(flow.kind))
 	}
+	s.last = now
 	if s.track != track || s.pt != h.PayloadType {
 		s.track, s.receiver, s.pt = track, flow.receiver, h.PayloadType
 		track.ssrc.Store(h.SSRC)
@@ -327,6 +334,15 @@ func (r *rtpPipe) stream(now time.Time, h *rtpflow.Header, route rtpflow.Route, 
 		r.c.sink.trackFlows(track)
 	}
 	return s
+}
+
+// dropInbound forgets a source.
+func (r *rtpPipe) dropInbound(s *inboundStream) {
+	ssrc := s.stats.SSRC()
+	r.reports.RemoveReceiver(s.stats)
+	delete(r.inbound, ssrc)
+	r.incoming = slices.DeleteFunc(r.incoming, func(o *inboundStream) bool { return o == s })
+	r.demux.Forget(ssrc)
 }
 
 // deliver gives a packet to the track's reader.

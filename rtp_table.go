@@ -1,6 +1,8 @@
 package webrtc
 
 import (
+	"slices"
+
 	"github.com/openparley/webrtc/internal/rtpflow"
 	"github.com/openparley/webrtc/sdp/jsep"
 )
@@ -80,6 +82,16 @@ func newRTPTable(flows []flowUpdate) *rtpTable {
 		}
 	}
 	return t
+}
+
+// has reports whether a section that is left has the track.
+func (t *rtpTable) has(track *TrackRemote) bool {
+	for i := range t.flows {
+		if slices.Contains(t.flows[i].tracks, track) {
+			return true
+		}
+	}
+	return false
 }
 
 // receiveFormats notes the payload types that we receive.

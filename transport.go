@@ -46,6 +46,7 @@ type transport struct {
 	engine   *composite
 	sockets  map[ice.BaseID]netio.PacketConn
 	muxed    *muxed // nil without Settings.UDPMux
+	unwatch  func() // ends the watching of interfaces; nil: not begun
 	closed   bool
 	timer    *time.Timer
 	armed    time.Time // when the timer fires; zero: not armed
@@ -273,6 +274,9 @@ func (t *transport) close() []*DataChannel {
 	t.engine.out.taken(len(t.engine.out.msgs))
 	t.mu.Unlock()
 	t.cancel()
+	if t.unwatch != nil {
+		t.unwatch()
+	}
 	for _, conn := range sockets {
 		_ = conn.Close()
 	}

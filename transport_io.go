@@ -46,7 +46,23 @@ func (t *transport) listInterfaces(e ice.EventInterfaces) {
 		}
 	}
 	if now, ok := t.enter(); ok {
+		if w, can := t.network.(netio.Watcher); can && t.unwatch == nil {
+			t.unwatch = w.Watch(t.networkChanged)
+		}
 		t.engine.ice.HandleInterfacesResult(now, e.Gen, addrs, err)
+		t.exit(now)
+	}
+}
+
+// networkChanged lets ICE look at the interfaces again. It runs in a goroutine of the network, which must be done with us
+// when Done is closed.
+func (t *transport) networkChanged() {
+	if !t.life.enter() {
+		return
+	}
+	defer t.life.leave()
+	if now, ok := t.enter(); ok {
+		t.engine.ice.NetworkChanged(now)
 		t.exit(now)
 	}
 }

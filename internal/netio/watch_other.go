@@ -1,0 +1,8 @@
+//go:build !linux || android
+
+package netio
+
+import "errors"
+
+// openEvents: the system does not tell, or (Android) not us.
+func openEvents() (events, error) { return nil, errors.ErrUnsupported }

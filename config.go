@@ -62,6 +62,12 @@ type Settings struct {
 	InterfaceFilter func(name string) bool
 	// IPFilter, if set, keeps the local addresses that it returns true for.
 	IPFilter func(addr netip.Addr) bool
+	// RemoteIPFilter, if set, keeps the addresses of peers that it returns true for; others are neither asked nor answered.
+	// It is called with the transport locked, and must not block.
+	RemoteIPFilter func(addr netip.Addr) bool
+	// PublicIPs are the outside addresses of a 1:1 NAT, at most one of each family: host candidates are announced with them
+	// in the place of local addresses.
+	PublicIPs []netip.Addr
 	// HideLocalAddresses announces host candidates under random names of multicast DNS instead of their addresses, as
 	// browsers do, and leaves local addresses out of other candidates (draft-ietf-mmusic-mdns-ice-candidates).
 	HideLocalAddresses bool

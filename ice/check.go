@@ -17,6 +17,7 @@ var (
 	errUnknownBase = fmt.Errorf("%w: unknown base", ErrPacket)
 	errUnknownID   = fmt.Errorf("%w: response to no request", ErrPacket)
 	errOtherPath   = fmt.Errorf("%w: response on another path", ErrPacket)
+	errFiltered    = fmt.Errorf("%w: filtered address", ErrPacket)
 	errUsername    = fmt.Errorf("%w: USERNAME", ErrIntegrity)
 	errKey         = fmt.Errorf("%w: MESSAGE-INTEGRITY", ErrIntegrity)
 )
@@ -247,6 +248,9 @@ func (a *Agent) checkSucceeded(now time.Time, t *transaction, attrs attributes) 
 // §7.2.5.3.1). Those are not signaled: the peer learns them from our checks.
 func (a *Agent) mappedLocal(g *generation, t *transaction, mapped netip.AddrPort) *localCandidate {
 	if mapped == t.pair.local.Addr {
+		return t.pair.local
+	}
+	if public, ok := a.public(t.pair.local); ok && mapped == public {
 		return t.pair.local
 	}
 	reflexive := 0

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -120,6 +121,11 @@ type Config struct {
 	// checks, is always controlled and answers. Its peer must be a full agent. What keeps consent fresh are the peer's own
 	// checks.
 	Lite bool
+	// PublicAddrs are the outside addresses of a 1:1 NAT, at most one of each family: host candidates of that family are
+	// announced with it in the place of their own address, with the same port.
+	PublicAddrs []netip.Addr
+	// RemoteFilter, if set, keeps the addresses of peers that it returns true for: others are neither asked nor answered.
+	RemoteFilter func(netip.Addr) bool
 	// SharedPort says that other agents use the same local addresses: servers cannot tell their allocations by UDP apart, so
 	// that there are none.
 	SharedPort bool
@@ -217,5 +223,6 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("%w: negative count", ErrConfig)
 	}
 	c.Servers = append([]Server(nil), c.Servers...)
+	c.PublicAddrs = append([]netip.Addr(nil), c.PublicAddrs...)
 	return c, nil
 }

@@ -300,6 +300,9 @@ func (a *Agent) addRemote(now time.Time, g *generation, c Candidate) error {
 	if c.Host != "" {
 		return a.resolveRemote(g, c)
 	}
+	if a.filtered(c.Addr) {
+		return nil
+	}
 	if r := g.remoteAt(c.Addr); r != nil {
 		if r.Type == TypePeerReflexive {
 			// What the check has shown was only a guess of this one (RFC 8445 §7.3.1.3).

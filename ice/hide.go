@@ -8,6 +8,11 @@ import (
 // announce tells a local candidate, or has its address hidden first.
 func (a *Agent) announce(l *localCandidate) {
 	c, b := l.Candidate, l.base
+	if public, ok := a.public(l); ok {
+		c.Addr = public
+		a.post(EventCandidate{c})
+		return
+	}
 	if !a.cfg.HideHosts || b.local.Addr().IsLoopback() {
 		a.post(EventCandidate{c})
 		return
@@ -24,6 +29,20 @@ func (a *Agent) announce(l *localCandidate) {
 		b.named = a.gather.gen
 		a.post(EventPublish{Gen: b.named, Base: b.id, Addr: b.local.Addr()})
 	}
+}
+
+// public returns what a host candidate is reached at from outside of a 1:1 NAT.
+func (a *Agent) public(l *localCandidate) (netip.AddrPort, bool) {
+	own := l.Addr.Addr()
+	if l.Type != TypeHost || own.IsLoopback() || own.IsLinkLocalUnicast() {
+		return netip.AddrPort{}, false
+	}
+	for _, addr := range a.cfg.PublicAddrs {
+		if addr = addr.Unmap(); addr.Is4() == own.Is4() {
+			return netip.AddrPortFrom(addr, l.Addr.Port()), true
+		}
+	}
+	return netip.AddrPort{}, false
 }
 
 // hideAddress puts a name in the place of the address.

@@ -17,6 +17,10 @@ import (
 // Deviates: after a failure the agent is silent towards its peer too. It may not send any more (RFC 7675 §5.1), and a peer
 // that still got answers would send into the void.
 func (a *Agent) handleRequest(now time.Time, b *base, remote netip.AddrPort, m *stun.Message) error {
+	if a.filtered(remote) {
+		a.counters.Unexpected++
+		return errFiltered
+	}
 	if !fingerprintOK(m, true) {
 		a.counters.Malformed++
 		return errFingerprint
@@ -59,6 +63,11 @@ func (a *Agent) handleRequest(now time.Time, b *base, remote netip.AddrPort, m *
 	}
 	a.rememberCheck(g, earlyCheck{b, remote, string(theirs), attrs.priority, attrs.useCandidate})
 	return nil
+}
+
+// filtered tells whether nothing is to be had with an address.
+func (a *Agent) filtered(remote netip.AddrPort) bool {
+	return a.cfg.RemoteFilter != nil && !a.cfg.RemoteFilter(remote.Addr())
 }
 
 // generationOf returns the living generation with this local ufrag; checks of older ones are stale.

@@ -91,6 +91,7 @@ type nat struct {
 	inside    map[uint16]netip.AddrPort
 	allowed   map[string]bool
 	last      uint16
+	open      bool // lets everything in
 }
 
 func newNAT(public string, symmetric bool) *nat {
@@ -116,7 +117,7 @@ func (n *nat) out(from, to netip.AddrPort) netip.AddrPort {
 }
 
 func (n *nat) in(from, to netip.AddrPort) (netip.AddrPort, bool) {
-	if !n.allowed[fmt.Sprint(to.Port(), from)] {
+	if !n.open && !n.allowed[fmt.Sprint(to.Port(), from)] {
 		return netip.AddrPort{}, false
 	}
 	inside, ok := n.inside[to.Port()]

@@ -112,10 +112,14 @@ func TestCandidateEventsEndWithNil(t *testing.T) {
 		})
 		_, err := p.a.AddTransceiverFromKind(RTPCodecTypeAudio)
 		p.must(err)
+		block := make(chan struct{})
+		p.a.Post(func() { <-block }) // no event is delivered for now
 		p.must(p.a.SetLocalDescription(p.offer(p.a)))
+		time.Sleep(time.Second)
 		if s := p.a.LocalDescription().SDP; strings.Contains(s, "a=candidate") {
 			t.Errorf("candidates before any event:\n%s", s)
 		}
+		close(block)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if want := []string{"gathering", "complete", "nil"}; !slices.Equal(log, want) {

@@ -146,7 +146,7 @@ func (c *composite) drained() bool {
 		return true
 	}
 	s := c.assoc.Stats()
-	return s.BufferedBytes == 0 && s.BytesInFlight == 0
+	return s.BufferedBytes == 0 && s.Unacknowledged == 0
 }
 
 func (c *composite) giveCredit(now time.Time, n int) {

@@ -65,7 +65,13 @@ func sameCodec(a, b *sdp.Codec) bool {
 	return true
 }
 
-func channels(c *sdp.Codec) uint16 { return max(c.Channels, 1) }
+// channels takes Opus for stereo whatever the line says: RFC 7587 §7 wants "/2" there always, and some peers leave it out.
+func channels(c *sdp.Codec) uint16 {
+	if strings.EqualFold(c.Name, "opus") {
+		return 2
+	}
+	return max(c.Channels, 1)
+}
 
 func sameParam(a, b *sdp.Codec, name, absent string) bool {
 	return strings.EqualFold(paramOr(a, name, absent), paramOr(b, name, absent))

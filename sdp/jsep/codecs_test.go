@@ -58,7 +58,8 @@ func TestOtherFormats(t *testing.T) {
 		same bool
 	}{
 		{sdp.Codec{Name: "opus", ClockRate: 48000, Channels: 2}, sdp.Codec{Name: "OPUS", ClockRate: 48000, Channels: 2, Fmtp: "stereo=1"}, true},
-		{sdp.Codec{Name: "opus", ClockRate: 48000, Channels: 2}, sdp.Codec{Name: "opus", ClockRate: 48000}, false},
+		{sdp.Codec{Name: "opus", ClockRate: 48000, Channels: 2}, sdp.Codec{Name: "opus", ClockRate: 48000}, true},
+		{sdp.Codec{Name: "L16", ClockRate: 44100, Channels: 2}, sdp.Codec{Name: "L16", ClockRate: 44100}, false},
 		{sdp.Codec{Name: "G722", ClockRate: 8000}, sdp.Codec{Name: "G722", ClockRate: 8000, Channels: 1}, true},
 		{sdp.Codec{Name: "telephone-event", ClockRate: 8000}, sdp.Codec{Name: "telephone-event", ClockRate: 48000}, false},
 		{sdp.Codec{Name: "VP9", ClockRate: 90000}, sdp.Codec{Name: "VP9", ClockRate: 90000, Fmtp: "profile-id=0"}, true},

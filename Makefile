@@ -26,8 +26,8 @@ $(LINT): internal/tools/go.mod
 	@touch $@
 
 lint: $(LINT)
-	$(LINT) run ./...
-	@for m in $(SUBMODULES); do echo "golangci-lint: $$m"; (cd $$m && $(LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+	$(LINT) run --allow-parallel-runners ./...
+	@for m in $(SUBMODULES); do echo "golangci-lint: $$m"; (cd $$m && $(LINT) run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
 
 test: ## includes internal/archtest
 	$(GO) test ./...

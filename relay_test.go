@@ -198,7 +198,8 @@ func (r *relayServer) close() {
 
 func TestCallByRelay(t *testing.T) {
 	for _, policies := range [][2]ICETransportPolicy{
-		{ICETransportPolicyRelay, ICETransportPolicyAll}, {ICETransportPolicyAll, ICETransportPolicyRelay},
+		{ICETransportPolicyRelay, ICETransportPolicyAll},
+		{ICETransportPolicyAll, ICETransportPolicyRelay},
 		{ICETransportPolicyRelay, ICETransportPolicyRelay},
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -73,9 +73,9 @@ func (a *Agent) addRelay(b *base, s *server, addr netip.Addr) {
 	a.newRelay(b, s, netip.AddrPortFrom(addr.WithZone(""), s.port()))
 }
 
-func (a *Agent) newRelay(under *base, s *server, remote netip.AddrPort) *relay {
+func (a *Agent) newRelay(under *base, s *server, remote netip.AddrPort) {
 	if len(a.relays) >= maxRelays {
-		return nil
+		return
 	}
 	var seed [32]byte
 	_, _ = a.rng.Read(seed[:]) // never fails
@@ -85,11 +85,10 @@ func (a *Agent) newRelay(under *base, s *server, remote netip.AddrPort) *relay {
 	})
 	if err != nil {
 		a.post(EventCandidateError{Local: under.local, URL: s.URL, Code: 701, Text: err.Error()})
-		return nil
+		return
 	}
 	r := &relay{conf: s.Server, index: s.index, under: under, client: client}
 	a.relays = append(a.relays, r)
-	return r
 }
 
 // families asks for addresses of both families from a server that has an IPv6 address, and for IPv4 from others: many of

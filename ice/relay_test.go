@@ -337,3 +337,27 @@ func TestRelayTorture(t *testing.T) {
 	}
 	t.Logf("the slowest connection took %v", worst)
 }
+
+func TestRelayedPacketsCostNoAllocations(t *testing.T) {
+	if raceEnabled {
+		return // its instrumentation allocates
+	}
+	w, a, b := relayPair(t, withTURN(relayOnly), withSTUN, false)
+	w.connect(a, b)
+	if !w.run(5*time.Second, func() bool { return a.in(StateCompleted) }) {
+		t.Fatal("no connection")
+	}
+	w.run(time.Second, nil)
+	buf := make([]byte, 1300)
+	if n := testing.AllocsPerRun(100, func() {
+		r, ok := a.a.Route()
+		if !ok {
+			t.Fatal("no route")
+		}
+		if _, ok := a.a.Wrap(buf, r.Headroom, 1200); !ok {
+			t.Fatal("not wrapped")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations for a packet that is sent", n)
+	}
+}

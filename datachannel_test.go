@@ -192,6 +192,7 @@ func TestAnIDIsFreeAgainAfterClose(t *testing.T) {
 			a.OnClose(func() { close(closed) })
 			p.must(a.Close())
 			within(p, 5*time.Second, "close", closed)
+			synctest.Wait() // the id is free when the handler has returned
 			remote := make(chan *DataChannel, 1)
 			p.b.OnDataChannel(func(d *DataChannel) { remote <- d })
 			var err error

@@ -226,7 +226,9 @@ func TestTheTypeOfALocalDescriptionMayBeLeftOut(t *testing.T) {
 		wantError(t, "a changed offer without a type", p.a.SetLocalDescription(SessionDescription{SDP: offer.SDP + "a=x\r\n"}),
 			&InvalidModificationError{})
 		p.must(p.a.SetLocalDescription(SessionDescription{SDP: offer.SDP}))
-		if d := p.a.PendingLocalDescription(); d == nil || *d != offer {
+		// Candidates may be in it already, and the address with them; the origin tells one description from another.
+		origin, _, _ := strings.Cut(offer.SDP, "\r\ns=")
+		if d := p.a.PendingLocalDescription(); d == nil || d.Type != SDPTypeOffer || !strings.HasPrefix(d.SDP, origin) {
 			t.Errorf("pending %v", d)
 		}
 	})

@@ -324,7 +324,7 @@ func TestDisconnectedAndFailedTimeouts(t *testing.T) {
 			t.Errorf("%v after %v", s, time.Since(began))
 		}
 		began = time.Now()
-		if s := within(p, 20*time.Second, "state", states); s != PeerConnectionStateFailed || time.Since(began) < 6*time.Second ||
+		if s := within(p, 20*time.Second, "state", states); s != PeerConnectionStateFailed || time.Since(began) < 4*time.Second ||
 			time.Since(began) > 9*time.Second {
 			t.Errorf("%v after %v", s, time.Since(began))
 		}

@@ -51,6 +51,7 @@ type ICEServer struct {
 // copied by NewAPI, and never changed afterwards.
 type Settings struct {
 	// Logger receives what happens inside. Nil: nothing is logged. Addresses and credentials appear at debug level only.
+	// Its handler runs with locks held: it must not call the connection.
 	Logger *slog.Logger
 
 	// SignalingLoop runs the callbacks of this API's connections. Nil: each connection has a goroutine of its own.

@@ -124,12 +124,12 @@ func (api *API) NewPeerConnection(c Configuration) (*PeerConnection, error) {
 		return nil, &OperationError{Err: err}
 	}
 	pc.localUfrag = pc.firstLocal.Ufrag
+	pc.events = newSignaling(api.settings.SignalingLoop, pc.life)
 	if api.settings.Trace != nil {
 		if w := api.settings.Trace(pc); w != nil {
-			pc.transport.engine.trace = newPacketTrace(w)
+			pc.transport.setTrace(newPacketTrace(w))
 		}
 	}
-	pc.events = newSignaling(api.settings.SignalingLoop, pc.life)
 	return pc, nil
 }
 

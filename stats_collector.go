@@ -194,6 +194,9 @@ func (c *statsCollector) outbound(s *outboundStream) {
 		RetransmittedPacketsSent: n.RetransmittedPacketsSent, RetransmittedBytesSent: n.RetransmittedBytesSent,
 		FramesSent: n.FramesSent, NACKCount: n.NACKCount, PLICount: n.PLICount, FIRCount: n.FIRCount,
 	}
+	if n.PacketsSent == 0 {
+		out.CodecID = "" // nothing says yet which it will be
+	}
 	if s.rtxStats != nil {
 		addRepair(out, s.rtxStats.Stats())
 	}

@@ -30,6 +30,24 @@ func (s *syncBuffer) bytes() []byte {
 	return bytes.Clone(s.b.Bytes())
 }
 
+func TestTheTraceCallbackMayUseItsConnection(t *testing.T) {
+	posted := make(chan struct{})
+	api, err := NewAPI(Settings{network: noNetwork{}, Trace: func(pc *PeerConnection) io.Writer {
+		pc.Post(func() { close(posted) })
+		return io.Discard
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pc, err := api.NewPeerConnection(Configuration{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-posted
+	_ = pc.Close()
+	<-pc.Done()
+}
+
 func TestTraceAndKeyLog(t *testing.T) {
 	var trace, keys syncBuffer
 	inBubble(t, pairOptions{settings: func(name string, s *Settings) {

@@ -56,7 +56,8 @@ func (c TrackLocalContext) WriteStream() TrackLocalWriter { return c.writer }
 // network: packets that do not fit are dropped and counted.
 type TrackLocalWriter interface {
 	// WriteRTP sends a packet with the given header and payload, neither of which is kept or changed. The SSRC is
-	// replaced by the sender's. It returns the number of bytes of the packet before encryption.
+	// replaced by the sender's; contributing sources and header extensions are left out, since the ids of extensions are
+	// another connection's. It returns the number of bytes of the packet before encryption.
 	WriteRTP(header *rtp.Header, payload []byte) (int, error)
 	// Write sends a packet in wire form.
 	io.Writer

@@ -340,6 +340,20 @@ func TestTrackEndsAndReplacements(t *testing.T) {
 	})
 }
 
+// uncomparableTrack cannot be compared with ==.
+type uncomparableTrack struct {
+	*TrackLocalStaticRTP
+	_ []int
+}
+
+func TestATrackMustBeComparable(t *testing.T) {
+	inBubble(t, pairOptions{}, func(p *pair) {
+		if _, err := p.a.AddTrack(uncomparableTrack{TrackLocalStaticRTP: p.staticRTP(vp8, "v")}); !errors.Is(err, &TypeError{}) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
 func TestAClosedConnectionIsTakenOutOfTheTrack(t *testing.T) {
 	inBubble(t, pairOptions{}, func(p *pair) {
 		track := p.staticRTP(vp8, "video")

@@ -1,6 +1,7 @@
 package webrtc
 
 import (
+	"reflect"
 	"slices"
 
 	"github.com/openparley/webrtc/sdp"
@@ -61,6 +62,9 @@ func (pc *PeerConnection) AddTrack(track TrackLocal) (*RTPSender, error) {
 func describeTrack(track TrackLocal, streams []string) (kind RTPCodecType, id string, ids []string, err error) {
 	if track == nil {
 		return 0, "", nil, typeError("the track is nil")
+	}
+	if !reflect.TypeOf(track).Comparable() {
+		return 0, "", nil, typeError("a track of type %T cannot be told from another: use a pointer", track)
 	}
 	kind, id = track.Kind(), track.ID()
 	if kind != RTPCodecTypeAudio && kind != RTPCodecTypeVideo {

@@ -135,6 +135,14 @@ func (t *transport) exitLater(now time.Time, n int) {
 	t.mu.Unlock()
 }
 
+// setTrace begins a trace. The callback that asked for it may have closed the connection.
+func (t *transport) setTrace(trace *packetTrace) {
+	if _, ok := t.enter(); ok {
+		t.engine.trace = trace
+		t.mu.Unlock()
+	}
+}
+
 // flush hands the outbox to the sockets. What they do not take stays there.
 func (t *transport) flush(now time.Time) {
 	t.flushed, t.enqueued, t.since = now, 0, time.Time{}

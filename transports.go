@@ -1,5 +1,7 @@
 package webrtc
 
+import "slices"
+
 // SCTP returns the transport of the data channels, or nil before they were negotiated. W3C: RTCPeerConnection.sctp.
 func (pc *PeerConnection) SCTP() *SCTPTransport {
 	pc.mu.Lock()
@@ -43,7 +45,11 @@ func (d *DTLSTransport) GetRemoteCertificates() [][]byte {
 		return nil
 	}
 	defer d.pc.transport.mu.Unlock()
-	return d.pc.transport.engine.secure.peer
+	var chain [][]byte
+	for _, der := range d.pc.transport.engine.secure.peer {
+		chain = append(chain, slices.Clone(der))
+	}
+	return chain
 }
 
 // An ICETransport is the path of a connection. W3C: RTCIceTransport.

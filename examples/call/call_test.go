@@ -124,8 +124,9 @@ func (p *program) wait(t *testing.T, status int) {
 	}
 }
 
-// checkSaved reads what a side has received with the readers of package media. How many frames there should be, the
-// program itself has checked; on a busy machine, fewer are sent.
+// checkSaved reads what a side has received with the readers of package media: the files are whole and hold frames. How
+// many there should be, the program itself has checked against what the other side says it sent; that depends on how much
+// of its time the machine gave to the players.
 func checkSaved(t *testing.T, dir, from string) {
 	t.Helper()
 	checkFrames(t, filepath.Join(dir, "audio-from-"+from+".ogg"), func(r io.Reader) (frames, error) {
@@ -154,7 +155,7 @@ func checkFrames(t *testing.T, path string, open func(io.Reader) (frames, error)
 	for ; err == nil; n++ {
 		_, err = reader.Next()
 	}
-	if !errors.Is(err, io.EOF) || n < 10 {
+	if !errors.Is(err, io.EOF) || n < 1 {
 		t.Errorf("%s: %v after %d frames", path, err, n)
 	}
 }

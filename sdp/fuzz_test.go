@@ -12,6 +12,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add("v=0\no=- 1 1 IN IP4 0.0.0.0\ns=x\nc=IN IP4 224.2.1.1/127/3\nb=X-Y:1\nt=0 0\nm=application 9 DTLS/SCTP 5000\na=sctpmap:5000 webrtc-datachannel 1024\n")
 	f.Add("v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=video 9/2 RTP/AVP 34 96\r\ni=title\r\na=rtcp-fb:* nack\r\na=simulcast:send a,~b;c recv d\r\na=ssrc-group:FID 1 2\r\na=ssrc:1 x:y\r\n")
+	f.Add("v=\no=0 0 0 IN\ns=\nt=\nm=video 0 RTP/AVP 00\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		s, err := Parse(text)
 		if err != nil {

@@ -27,7 +27,7 @@ func (b *mediaBuilder) formats() error {
 	}
 	switch {
 	case m.IsRTP():
-		for _, f := range m.Formats {
+		for i, f := range m.Formats {
 			pt, err := strconv.ParseUint(f, 10, 8)
 			if err != nil || pt > 127 {
 				return fmt.Errorf("payload type %q", f)
@@ -35,6 +35,7 @@ func (b *mediaBuilder) formats() error {
 			if b.codec[pt] != 0 {
 				return fmt.Errorf("payload type %d twice", pt)
 			}
+			m.Formats[i] = strconv.FormatUint(pt, 10) // "00" is 0
 			c := staticCodec(uint8(pt))
 			m.Codecs = append(m.Codecs, c)
 			b.codec[pt] = len(m.Codecs)

@@ -353,7 +353,7 @@ func TestWaitingReadersHoldNoBuffers(t *testing.T) {
 			done <- conns[i].ReadBatch(&b)
 		}()
 	}
-	time.Sleep(100 * time.Millisecond) // until the readers wait in the poller
+	time.Sleep(100 * time.Millisecond)                         // until the readers wait in the poller
 	if each := (measure() - before) / sockets; each > 16<<10 { // one buffer alone is 64 KiB
 		t.Errorf("%d bytes for each waiting socket", each)
 	}

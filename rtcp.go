@@ -1,7 +1,6 @@
 package webrtc
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -228,6 +227,3 @@ func parseAPT(fmtp string) (uint8, bool) {
 	}
 	return 0, false
 }
-
-// String names a stream in logs.
-func (s *outboundStream) String() string { return fmt.Sprintf("%s/%d", s.mid, s.ssrc) }

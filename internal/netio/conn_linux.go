@@ -17,7 +17,9 @@ import (
 // canShare: Linux spreads flows over sockets with SO_REUSEPORT.
 const canShare = true
 
-func sharePort(_, _ string, raw syscall.RawConn) error {
+// sharePort lets others of this user bind to the port. Set before the bind it also
+// takes a port that is shared already; set after it, the port was free.
+func sharePort(raw syscall.RawConn) error {
 	var failed error
 	err := raw.Control(func(fd uintptr) {
 		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)

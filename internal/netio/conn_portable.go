@@ -13,7 +13,7 @@ import (
 // canShare: SO_REUSEPORT of other systems does not spread flows, or is missing.
 const canShare = false
 
-func sharePort(string, string, syscall.RawConn) error { return nil }
+func sharePort(syscall.RawConn) error { return nil }
 
 // readSlab is the memory of one datagram read.
 type readSlab struct {

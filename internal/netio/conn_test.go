@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 )
@@ -308,14 +309,107 @@ func TestGroupSharesThePort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range group {
-		if c.LocalAddr() != group[0].LocalAddr() {
-			t.Errorf("%v and %v", c.LocalAddr(), group[0].LocalAddr())
+	defer func() {
+		for _, c := range group {
+			_ = c.Close()
 		}
-		_ = c.Close()
+	}()
+	local := group[0].LocalAddr()
+	for _, c := range group {
+		if c.LocalAddr() != local {
+			t.Errorf("%v and %v", c.LocalAddr(), local)
+		}
 	}
 	if canShare && len(group) != 4 {
 		t.Errorf("%d sockets", len(group))
+	}
+	t.Log("# the port is nobody else's by mistake")
+	if other, err := ListenUDPGroup(local, 4); err == nil {
+		for _, c := range other {
+			_ = c.Close()
+		}
+		t.Error("a second group has the port")
+	}
+	if other, err := System.ListenUDP(local); err == nil {
+		_ = other.Close()
+		t.Error("another socket has the port")
+	}
+}
+
+func TestGroupSpreadsFlows(t *testing.T) {
+	group, err := ListenUDPGroup(netip.MustParseAddrPort("127.0.0.1:0"), 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const flows = 64
+	came := make(chan int)
+	var readers sync.WaitGroup
+	for i, c := range group {
+		readers.Go(func() {
+			var b Batch
+			for c.ReadBatch(&b) == nil {
+				for range b.Messages {
+					came <- i
+				}
+			}
+			b.Release()
+		})
+	}
+	for range flows {
+		sender, err := System.ListenUDP(netip.MustParseAddrPort("127.0.0.1:0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = sender.Close() }()
+		if _, err := sender.WriteBatch([]Message{{Data: []byte{1}, Remote: group[0].LocalAddr()}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	took := map[int]int{}
+	for range flows {
+		took[<-came]++
+	}
+	for _, c := range group {
+		_ = c.Close()
+	}
+	readers.Wait()
+	if len(took) != len(group) { // each is missed with a chance of 0.75^64
+		t.Errorf("of %d sockets %v took flows", len(group), took)
+	}
+}
+
+// A socket is replaced without a moment in which nobody has the port.
+func TestGroupIsJoined(t *testing.T) {
+	group, err := ListenUDPGroup(netip.MustParseAddrPort("127.0.0.1:0"), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	local := group[0].LocalAddr()
+	joined, err := JoinUDPGroup(local)
+	if !canShare {
+		_ = group[0].Close()
+		if !errors.Is(err, errors.ErrUnsupported) {
+			t.Fatalf("joined: %v", err)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = joined.Close() }()
+	_ = group[0].Close()
+	sender, err := System.ListenUDP(netip.MustParseAddrPort("127.0.0.1:0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = sender.Close() }()
+	if _, err := sender.WriteBatch([]Message{{Data: []byte("to the one that stays"), Remote: local}}); err != nil {
+		t.Fatal(err)
+	}
+	var b Batch
+	defer b.Release()
+	if err := joined.ReadBatch(&b); err != nil || string(b.Messages[0].Data) != "to the one that stays" {
+		t.Fatalf("read %v, %v", b.Messages, err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"syscall"
 )
 
 // socketBuffer is the size in bytes asked for in each direction; the system may
@@ -19,24 +20,28 @@ type system struct{}
 
 // ListenUDP implements Network.
 func (system) ListenUDP(local netip.AddrPort) (PacketConn, error) {
-	c, err := listen(local, false)
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
+	return listen(local, shareNever)
 }
 
 // ListenUDPGroup opens n sockets that share one address and port, so that n
 // readers can serve it: the system spreads the flows over them. A flow may move
-// to another socket when its addresses change. Where the system cannot share a
-// port so (it needs SO_REUSEPORT as Linux has it), or n is below 2, it opens one.
+// to another socket when its addresses change. The port must be free: a program
+// that is started twice by mistake does not get half of its own packets. Where
+// the system cannot share a port so (it needs SO_REUSEPORT as Linux has it), or n
+// is below 2, it opens one.
 func ListenUDPGroup(local netip.AddrPort, n int) ([]PacketConn, error) {
-	if !canShare || n < 1 {
-		n = 1
+	first, err := listen(local, shareLater)
+	if err != nil {
+		return nil, err
 	}
-	group := make([]PacketConn, 0, n)
-	for range n {
-		c, err := listen(local, n > 1)
+	group := []PacketConn{first}
+	if !canShare {
+		return group, nil
+	}
+	// The first one chose the port if the caller did not.
+	local = netip.AddrPortFrom(local.Addr(), first.LocalAddr().Port())
+	for range n - 1 {
+		c, err := listen(local, shareNow)
 		if err != nil {
 			for _, c := range group {
 				_ = c.Close()
@@ -44,14 +49,31 @@ func ListenUDPGroup(local netip.AddrPort, n int) ([]PacketConn, error) {
 			return nil, err
 		}
 		group = append(group, c)
-		// The first one chose the port if the caller did not.
-		local = netip.AddrPortFrom(local.Addr(), c.LocalAddr().Port())
 	}
 	return group, nil
 }
 
+// JoinUDPGroup opens one more socket for a port of ListenUDPGroup, to stand beside
+// one that is closed afterwards. It unwraps to errors.ErrUnsupported where the
+// system cannot share a port.
+func JoinUDPGroup(local netip.AddrPort) (PacketConn, error) {
+	if !canShare {
+		return nil, fmt.Errorf("netio: a second socket for a port: %w", errors.ErrUnsupported)
+	}
+	return listen(local, shareNow)
+}
+
+// sharing is whether a socket shares its port with others of its group.
+type sharing int
+
+const (
+	shareNever sharing = iota
+	shareNow           // with those that have the port already
+	shareLater         // with those that join; the port must be free
+)
+
 // listen opens the socket and wraps it.
-func listen(local netip.AddrPort, share bool) (PacketConn, error) {
+func listen(local netip.AddrPort, share sharing) (PacketConn, error) {
 	network, host := "udp", ""
 	if a := local.Addr(); a.IsValid() {
 		a = a.Unmap()
@@ -62,26 +84,34 @@ func listen(local netip.AddrPort, share bool) (PacketConn, error) {
 		}
 	}
 	lc := net.ListenConfig{}
-	if share {
-		lc.Control = sharePort
+	if share == shareNow {
+		lc.Control = func(_, _ string, raw syscall.RawConn) error { return sharePort(raw) }
 	}
 	address := net.JoinHostPort(host, fmt.Sprint(local.Port()))
 	p, err := lc.ListenPacket(context.Background(), network, address)
 	if err != nil {
 		return nil, fmt.Errorf("netio: listen: %w", err)
 	}
-	uc := p.(*net.UDPConn) // the type that ListenPacket documents for "udp"
+	c, err := wrap(p.(*net.UDPConn), share) // the type that ListenPacket documents for "udp"
+	if err != nil {
+		_ = p.Close()
+		return nil, fmt.Errorf("netio: listen: %w", err)
+	}
+	return c, nil
+}
+
+// wrap makes a PacketConn of a bound socket.
+func wrap(uc *net.UDPConn, share sharing) (PacketConn, error) {
 	// Best effort: what the system grants is what there is.
 	_ = uc.SetReadBuffer(socketBuffer)
 	_ = uc.SetWriteBuffer(socketBuffer)
 	bound := uc.LocalAddr().(*net.UDPAddr).AddrPort()
 	bound = netip.AddrPortFrom(bound.Addr().Unmap(), bound.Port())
 	c, err := newConn(uc, bound)
-	if err != nil {
-		_ = uc.Close()
-		return nil, fmt.Errorf("netio: listen: %w", err)
+	if err != nil || share != shareLater {
+		return c, err
 	}
-	return c, nil
+	return c, sharePort(c.raw)
 }
 
 // Resolve implements Network.

@@ -26,7 +26,7 @@ func buildExamples() (remove func(), err error) {
 		return nil, err
 	}
 	remove = func() { _ = os.RemoveAll(dir) }
-	for name, args := range map[string][]string{"call": nil, "call-race": {"-race"}, "browser": {"-race"}} {
+	for name, args := range map[string][]string{"call": nil, "call-race": {"-race"}, "browser": {"-race"}, "turnserver": nil} {
 		pkg, _, _ := strings.Cut(name, "-")
 		args = append([]string{"-C", "..", "build", "-o", filepath.Join(dir, name)}, args...)
 		if out, err := exec.Command("go", append(args, "./examples/"+pkg)...).CombinedOutput(); err != nil {

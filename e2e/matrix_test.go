@@ -18,6 +18,9 @@ import (
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	if os.Getenv(labPeerEnv) != "" {
+		return serveLabPeer()
+	}
 	if lab.Inside() {
 		return lab.Main(m.Run)
 	}

@@ -42,7 +42,7 @@ type Agent struct {
 
 	// Checks.
 	transactions []*transaction
-	nextSlot     time.Time // no new transaction before (RFC 8445 §14.2)
+	lastSlot     time.Time // when the latest paced transaction has begun (RFC 8445 §14.2)
 	gatherTurn   bool      // whose turn the next slot is: a gathering transaction's or an ordinary check's
 
 	// What application packets need.
@@ -202,7 +202,7 @@ func (a *Agent) nextDeadline() time.Time {
 	d = firstTime(d, a.consentDeadline())
 	d = firstTime(d, a.stateDeadline())
 	if a.hasPacedWork() {
-		d = firstTime(d, a.nextSlot)
+		d = firstTime(d, a.nextSlot())
 	}
 	return d
 }

@@ -193,7 +193,7 @@ func (c Config) withDefaults() (Config, error) {
 		field       *time.Duration
 		zero, least time.Duration
 	}{
-		{&c.Pace, 20 * time.Millisecond, 5 * time.Millisecond},
+		{&c.Pace, 20 * time.Millisecond, leastPace},
 		{&c.RTO, 500 * time.Millisecond, 10 * time.Millisecond},
 		{&c.GatherTimeout, 5 * time.Second, 0},
 		{&c.ConsentInterval, 5 * time.Second, 10 * time.Millisecond},

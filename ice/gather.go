@@ -321,15 +321,34 @@ func (a *Agent) addQuery(b *base, s *server) {
 			addr.IsLinkLocalUnicast() != local.IsLinkLocalUnicast() {
 			continue
 		}
-		if s.Kind == ServerTURN {
-			if s.Transport == turn.UDP {
-				a.addRelay(b, s, addr)
-			}
+		if s.Kind == ServerTURN && s.Transport == turn.UDP {
+			a.addRelay(b, s, addr)
+		}
+		if s.Kind == ServerSTUN || (s.Transport == turn.UDP && a.cfg.Policy == PolicyAll) {
+			a.ask(b, s, netip.AddrPortFrom(addr.WithZone(""), s.port()))
+		}
+	}
+}
+
+// ask asks a server for the reflexive address of a base, once. A TURN server tells it sooner than an allocation, which takes
+// two round trips.
+func (a *Agent) ask(b *base, s *server, remote netip.AddrPort) {
+	for _, q := range a.gather.queries {
+		if q.base == b && q.remote == remote {
+			return
+		}
+	}
+	a.gather.queries = append(a.gather.queries, &query{base: b, server: s, remote: remote})
+}
+
+// stopAsking gives up what a TURN server was asked besides: its allocation has told it, or will never.
+func (a *Agent) stopAsking(r *relay) {
+	for _, q := range a.gather.queries {
+		if q.base != r.under || q.remote != r.client.Server() || q.server.Kind != ServerTURN || q.state == queryAnswered {
 			continue
 		}
-		a.gather.queries = append(a.gather.queries, &query{
-			base: b, server: s, remote: netip.AddrPortFrom(addr.WithZone(""), s.port()),
-		})
+		q.state = queryFailed
+		a.dropTransactions(func(t *transaction) bool { return t.query == q })
 	}
 }
 
@@ -410,6 +429,9 @@ func (a *Agent) startQuery() bool {
 func (q *query) fail(a *Agent, code int, text string) {
 	if q.state == querySent || q.state == queryQueued {
 		q.state = queryFailed
+		if q.server.Kind == ServerTURN {
+			return // its allocation tells
+		}
 		a.post(EventCandidateError{Local: q.base.local, URL: q.server.URL, Code: code, Text: text})
 	}
 }

@@ -126,6 +126,7 @@ func TestTablesAreCapped(t *testing.T) {
 		p := s.a.cur.pairs[0]
 		p.produced = nil
 		s.a.cur.trigger(p)
+		s.a.Advance(s.now)
 		s.advance(s.a.cfg.Pace)
 	}
 	if n := len(s.a.cur.locals); n > 1+maxPeerReflex {

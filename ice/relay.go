@@ -169,6 +169,7 @@ func (a *Agent) allocated(r *relay, e turn.EventAllocated) {
 	r.state = relayAllocated
 	a.resumeGathering()
 	a.addMapped(r, e.Mapped)
+	a.stopAsking(r)
 	for _, addr := range e.Relayed {
 		if usableRemote(addr) {
 			a.lastBase++
@@ -261,6 +262,7 @@ func (a *Agent) relayFailed(r *relay, err error) {
 		code, text = refusal.Code, refusal.Reason
 	}
 	a.post(EventCandidateError{Local: r.under.local, URL: r.conf.URL, Code: code, Text: text})
+	a.stopAsking(r)
 	a.dropRelay(r)
 }
 

@@ -147,18 +147,30 @@ func (t *transaction) cancel(most int) {
 // pace starts the next transaction if its slot has come (RFC 8445 §6.1.4.2, §14.2): triggered checks first, then gathering
 // and ordinary checks in turns.
 func (a *Agent) pace(now time.Time) {
-	if a.nextSlot.After(now) || a.state == StateFailed || a.cfg.Lite || len(a.transactions) >= maxTransaction {
+	if a.nextSlot().After(now) || a.state == StateFailed || a.cfg.Lite || len(a.transactions) >= maxTransaction {
 		return
 	}
 	if a.startTriggered() {
-		a.nextSlot = now.Add(a.cfg.Pace)
+		a.lastSlot = now
 		return
 	}
 	a.gatherTurn = !a.gatherTurn
 	if (a.gatherTurn && (a.startQuery() || a.startOrdinary())) ||
 		(!a.gatherTurn && (a.startOrdinary() || a.startQuery())) {
-		a.nextSlot = now.Add(a.cfg.Pace)
+		a.lastSlot = now
 	}
+}
+
+// leastPace is what two transactions are apart at least (RFC 8445 §14.2).
+const leastPace = 5 * time.Millisecond
+
+// nextSlot is when the next transaction may start. A triggered check need not wait as long as others: the peer has shown that
+// the way is there, and paces what triggers it.
+func (a *Agent) nextSlot() time.Time {
+	if len(a.cur.triggered) > 0 {
+		return a.lastSlot.Add(leastPace)
+	}
+	return a.lastSlot.Add(a.cfg.Pace)
 }
 
 // hasPacedWork tells whether pace would find something to start.

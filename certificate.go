@@ -9,7 +9,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -67,18 +66,13 @@ func generateCertificate(key crypto.Signer, random io.Reader, now time.Time) (*C
 		return nil, &OperationError{Err: err}
 	}
 	serial[0] &= 0x7f
-	template := &x509.Certificate{
-		SerialNumber: new(big.Int).SetBytes(serial),
-		Subject:      pkix.Name{CommonName: "WebRTC"},
-		// Clocks differ: a certificate that is valid from yesterday is valid for a peer that is behind.
-		NotBefore: now.Add(-24 * time.Hour),
-		NotAfter:  now.Add(certificateLifetime),
-	}
-	der, err := x509.CreateCertificate(random, template, template, key.Public(), key)
+	// Clocks differ: a certificate that is valid from yesterday is valid for a peer that is behind.
+	until := now.Add(certificateLifetime)
+	der, err := selfSigned(random, key, new(big.Int).SetBytes(serial), now.Add(-24*time.Hour), until)
 	if err != nil {
 		return nil, &OperationError{Err: err}
 	}
-	return &Certificate{key: key, der: der, expires: template.NotAfter.Truncate(time.Second).UTC()}, nil
+	return &Certificate{key: key, der: der, expires: until.Truncate(time.Second).UTC()}, nil
 }
 
 // CertificateFromX509 wraps a key and its certificate. Its error is an InvalidAccessError if they do not belong

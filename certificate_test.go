@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
 	"math/big"
 	"strings"
 	"testing"
@@ -45,6 +46,45 @@ func TestGenerateCertificateByKey(t *testing.T) {
 		}
 		if name := cert.X509().Subject.CommonName; strings.Contains(strings.ToLower(name), "parley") {
 			t.Errorf("the name %q tells the program", name)
+		}
+	}
+}
+
+func TestCertificatesAreWellFormed(t *testing.T) {
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := []crypto.Signer{rsaKey}
+	for _, curve := range []elliptic.Curve{elliptic.P224(), elliptic.P256(), elliptic.P384(), elliptic.P521()} {
+		key, err := ecdsa.GenerateKey(curve, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, key)
+	}
+	for _, key := range keys {
+		for _, now := range []time.Time{time.Now(), time.Date(2049, 12, 30, 0, 0, 0, 0, time.Local)} {
+			cert, err := generateCertificate(key, rand.Reader, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			x, err := x509.ParseCertificate(cert.der)
+			if err != nil {
+				t.Fatalf("%T: %v", key, err)
+			}
+			if err := x.CheckSignature(x.SignatureAlgorithm, x.RawTBSCertificate, x.Signature); err != nil {
+				t.Errorf("%T: %v", key, err)
+			}
+			if !x.NotAfter.Equal(cert.Expires()) || !x.NotBefore.Before(now) {
+				t.Errorf("%T: valid from %v to %v, expires %v", key, x.NotBefore, x.NotAfter, cert.Expires())
+			}
+			if x.Version != 3 || x.Subject.String() != "CN=WebRTC" || x.Issuer.String() != "CN=WebRTC" {
+				t.Errorf("%T: version %d, from %v to %v", key, x.Version, x.Issuer, x.Subject)
+			}
+			if _, err := CertificateFromX509(key, x); err != nil {
+				t.Errorf("%T: %v", key, err)
+			}
 		}
 	}
 }

@@ -99,15 +99,40 @@ func (c *conn) configure(fd int) error {
 	_ = unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_RECVTOS, 1)
 	_ = unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE)
 
-	// With the capability, the size is not cut to the administrator's limit.
-	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, socketBuffer)
-	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, socketBuffer)
+	setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF)
+	setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF)
 
 	_ = unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_GRO, 1)
-	_, err := unix.GetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT)
-	c.gso.Store(err == nil)
+	c.gso.Store(canSegment(fd))
 	return nil
 }
+
+// setBuffer sizes a buffer of the socket, best effort. With the capability, the
+// size is not cut to the administrator's limit.
+func setBuffer(fd, force, ask int) {
+	if unforced.Load() || unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, socketBuffer) != nil {
+		unforced.Store(true)
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, ask, socketBuffer)
+	}
+}
+
+// unforced is set where the process has not the capability.
+var unforced atomic.Bool
+
+// canSegment says whether the kernel has UDP_SEGMENT. The first socket answers
+// for all.
+func canSegment(fd int) bool {
+	segmentOnce.Do(func() {
+		_, err := unix.GetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT)
+		segments = err == nil
+	})
+	return segments
+}
+
+var (
+	segmentOnce sync.Once
+	segments    bool
+)
 
 // LocalAddr implements PacketConn.
 func (c *conn) LocalAddr() netip.AddrPort { return c.bound }

@@ -48,6 +48,9 @@ func newConn(uc *net.UDPConn, bound netip.AddrPort) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Best effort: what the system grants is what there is.
+	_ = uc.SetReadBuffer(socketBuffer)
+	_ = uc.SetWriteBuffer(socketBuffer)
 	c := &conn{uc: uc, raw: raw, bound: bound}
 	if !bound.Addr().IsUnspecified() {
 		c.local = bound.Addr()

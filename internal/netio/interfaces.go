@@ -10,7 +10,7 @@ import (
 // (Android closes netlink to applications), it answers with the addresses that a
 // connected socket would get, as interfaces without index.
 func (system) Interfaces() ([]Interface, error) {
-	list, err := listInterfaces()
+	list, err := interfaces.get()
 	if err == nil {
 		return list, nil
 	}

@@ -161,7 +161,8 @@ type PacketConn interface {
 // Network is where sockets, interfaces and names come from. Its methods are safe
 // for concurrent use and may wait for the system.
 type Network interface {
-	// Interfaces lists the network interfaces with their addresses.
+	// Interfaces lists the network interfaces with their addresses. The list is
+	// shared: it must not be changed.
 	Interfaces() ([]Interface, error)
 	// ListenUDP opens a socket. The zero Addr means all addresses of both
 	// families, an unspecified one all of its family; port 0 means a port of the

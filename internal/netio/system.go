@@ -102,9 +102,6 @@ func listen(local netip.AddrPort, share sharing) (PacketConn, error) {
 
 // wrap makes a PacketConn of a bound socket.
 func wrap(uc *net.UDPConn, share sharing) (PacketConn, error) {
-	// Best effort: what the system grants is what there is.
-	_ = uc.SetReadBuffer(socketBuffer)
-	_ = uc.SetWriteBuffer(socketBuffer)
 	bound := uc.LocalAddr().(*net.UDPAddr).AddrPort()
 	bound = netip.AddrPortFrom(bound.Addr().Unmap(), bound.Port())
 	c, err := newConn(uc, bound)

@@ -3,6 +3,7 @@
 package netio
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -13,16 +14,48 @@ type netlink struct{ f *os.File }
 
 // openEvents subscribes to changes of links and addresses.
 func openEvents() (events, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+	fd, err := routeSocket()
 	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
+		return nil, err
+	}
+	return &netlink{os.NewFile(uintptr(fd), "netlink")}, nil
+}
+
+func routeSocket() (fd int, err error) {
+	fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+	if err != nil {
+		return 0, os.NewSyscallError("socket", err)
 	}
 	groups := uint32(unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR)
 	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
 		_ = unix.Close(fd)
-		return nil, os.NewSyscallError("bind", err)
+		return 0, os.NewSyscallError("bind", err)
 	}
-	return &netlink{os.NewFile(uintptr(fd), "netlink")}, nil
+	return fd, nil
+}
+
+// openChanges opens a socket that stays open for the process, and which nobody
+// waits for: the function reads what has come since its last call, and says
+// whether that was anything. The kernel queues a message before the call that
+// changed something returns.
+func openChanges() (changed func() bool, err error) {
+	fd, err := routeSocket()
+	if err != nil {
+		return nil, err
+	}
+	return func() bool {
+		var buf [1]byte // the rest of a message goes with its first byte
+		for changed := false; ; changed = true {
+			_, _, err := unix.Recvfrom(fd, buf[:], unix.MSG_DONTWAIT)
+			switch {
+			case errors.Is(err, unix.EAGAIN):
+				return changed
+			case err == nil || errors.Is(err, unix.ENOBUFS): // messages were lost, more may be there
+			default:
+				return true
+			}
+		}
+	}, nil
 }
 
 // wait implements events. What has changed is not read: whoever is told looks.

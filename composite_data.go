@@ -37,7 +37,18 @@ func (c *composite) createChannel(now time.Time, dc *DataChannel) error {
 // attach binds the object of the API to the channel of the layer below.
 func (c *composite) attach(dc *DataChannel, handle *dcep.Channel) {
 	dc.handle, handle.User = handle, dc
+	if dc.pooled {
+		c.poolMessages(dc)
+	}
 	c.keep(dc)
+}
+
+// poolMessages has the messages of a channel in memory that comes back when they were read.
+func (c *composite) poolMessages(dc *DataChannel) {
+	dc.pooled = true
+	if dc.handle != nil {
+		dc.handle.Alloc = messageBuffers.get
+	}
 }
 
 // keep remembers a channel until its end was delivered, so that Close finds it.

@@ -81,6 +81,7 @@ type DataChannel struct {
 	// Guarded by transport.mu.
 	handle          *dcep.Channel
 	handleThreshold int
+	pooled          bool // messages lie in messageBuffers
 	sent, received  messageCounter
 
 	mu           sync.Mutex // Like pc.mu: nothing waits under it, no user code runs under it.
@@ -393,12 +394,18 @@ func (d *DataChannel) Close() error {
 // channel that is closed or detached already.
 func (d *DataChannel) Detach() (*DetachedDataChannel, error) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	if d.detached != nil || d.state == DataChannelStateClosed {
+		defer d.mu.Unlock()
 		return nil, invalidState("data channel is %v or detached", d.state)
 	}
-	d.detached = newDetachedDataChannel(d)
-	return d.detached, nil
+	detached := newDetachedDataChannel(d)
+	d.detached = detached
+	d.mu.Unlock()
+	if _, ok := d.pc.transport.enter(); ok {
+		d.pc.transport.engine.poolMessages(d)
+		d.pc.transport.mu.Unlock()
+	}
+	return detached, nil
 }
 
 // deliver runs on the signaling goroutine.

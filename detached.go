@@ -16,9 +16,9 @@ import (
 type DetachedDataChannel struct {
 	channel *DataChannel
 
-	mu    sync.Mutex // A leaf: nothing is locked under it.
-	queue []messageEvent
-	read  int // bytes of queue[0] that Read has given
+	mu    sync.Mutex // Only a pool's is locked under it.
+	queue fifo[messageEvent]
+	read  int // bytes of the first message that Read has given
 	err   error
 
 	wake          chan struct{}
@@ -28,11 +28,14 @@ type DetachedDataChannel struct {
 
 func newDetachedDataChannel(d *DataChannel) *DetachedDataChannel {
 	return &DetachedDataChannel{
-		channel: d, wake: make(chan struct{}, 1),
+		channel: d, queue: fifo[messageEvent]{pool: &messageSlices}, wake: make(chan struct{}, 1),
 		readDeadline:  readDeadline{expired: make(chan struct{})},
 		writeDeadline: readDeadline{expired: make(chan struct{})},
 	}
 }
+
+// messageSlices is the memory of the queues of detached channels.
+var messageSlices slicePool[messageEvent]
 
 // DataChannel returns the channel, for its properties.
 func (c *DetachedDataChannel) DataChannel() *DataChannel { return c.channel }
@@ -44,7 +47,7 @@ func (c *DetachedDataChannel) push(e messageEvent) {
 	if c.err != nil {
 		return
 	}
-	c.queue = append(c.queue, e)
+	c.queue.push(e)
 	signal(c.wake)
 }
 
@@ -59,9 +62,10 @@ func (c *DetachedDataChannel) end(err error) {
 		signal(c.wake)
 	}
 	charge := 0
-	for i := range c.queue {
-		charge += c.queue[i].charge
-		c.queue[i].charge = 0
+	for i := range c.queue.items[c.queue.head:] {
+		m := &c.queue.items[c.queue.head+i]
+		charge += m.charge
+		m.charge = 0
 	}
 	c.mu.Unlock()
 	if charge > 0 {
@@ -86,9 +90,9 @@ func (c *DetachedDataChannel) ReadMessage(p []byte) (n int, isString bool, err e
 func (c *DetachedDataChannel) next(p []byte, partly bool) (n int, isString bool, err error) {
 	for {
 		c.mu.Lock()
-		if len(c.queue) > 0 {
+		if c.queue.len() > 0 {
 			n, isString, charge, err := c.take(p, partly)
-			if len(c.queue) > 0 {
+			if c.queue.len() > 0 {
 				signal(c.wake) // for another reader
 			}
 			c.mu.Unlock()
@@ -112,7 +116,7 @@ func (c *DetachedDataChannel) next(p []byte, partly bool) (n int, isString bool,
 
 // take gives the first message, or a part of it. mu is held.
 func (c *DetachedDataChannel) take(p []byte, partly bool) (n int, isString bool, charge int, err error) {
-	m := &c.queue[0]
+	m := c.queue.front()
 	rest := m.data[c.read:]
 	if len(rest) > len(p) && !partly {
 		return len(rest), m.isString, 0, io.ErrShortBuffer
@@ -123,10 +127,8 @@ func (c *DetachedDataChannel) take(p []byte, partly bool) (n int, isString bool,
 		return n, isString, 0, nil
 	}
 	charge, c.read = m.charge, 0
-	c.queue[0] = messageEvent{}
-	if c.queue = c.queue[1:]; len(c.queue) == 0 {
-		c.queue = nil
-	}
+	messageBuffers.put(m.data)
+	c.queue.pop()
 	return n, isString, charge, nil
 }
 

@@ -13,7 +13,7 @@ import (
 const (
 	burstSize = 64 << 10
 	// keptMessages is how many messages an idle outbox keeps room for.
-	keptMessages = 16
+	keptMessages = 64
 	// outboxLimit is how many bytes may wait for a socket that is full. Congestion control keeps far below it; what
 	// arrives beyond it is dropped and counted.
 	outboxLimit = 1 << 20

@@ -89,9 +89,10 @@ type event struct {
 	// run is called on the signaling goroutine with no lock held. It applies what the event says and calls the user's
 	// handlers, each within signaling.call.
 	run func()
-	// message, if its channel is set, is a data channel's message: the one event that is frequent enough to be kept out
-	// of a closure.
+	// message, if its channel is set, is a data channel's message, and low a channel whose buffered amount is low: the
+	// events that are frequent enough to be kept out of a closure.
 	message messageEvent
+	low     *DataChannel
 }
 
 // signaling is a connection's event FIFO and the goroutine (or the share of a loop) that serves it.
@@ -104,11 +105,11 @@ type signaling struct {
 
 	// Immutable after newSignaling.
 	loop SignalingLoop
+	turn func()        // on the loop
 	wake chan struct{} // without a loop: wakes the goroutine
 
-	mu        sync.Mutex // A leaf: nothing is locked under it.
-	queue     []event
-	spare     []event
+	mu        sync.Mutex // Only a pool's is locked under it.
+	queue     []event    // nil when empty
 	scheduled bool
 	closed    bool
 }
@@ -116,7 +117,12 @@ type signaling struct {
 // newSignaling starts the signaling goroutine, unless a loop serves.
 func newSignaling(loop SignalingLoop, life *lifetime) *signaling {
 	s := &signaling{loop: loop, life: life}
-	if loop == nil {
+	if loop != nil {
+		s.turn = func() {
+			defer s.life.leave()
+			s.drain()
+		}
+	} else {
 		s.wake = make(chan struct{}, 1)
 		life.spawn("signaling", func() {
 			for range s.wake {
@@ -136,6 +142,9 @@ func (s *signaling) post(e event) {
 	if s.closed {
 		return
 	}
+	if s.queue == nil {
+		s.queue = eventSlices.get()
+	}
 	s.queue = append(s.queue, e)
 	if s.scheduled {
 		return
@@ -147,15 +156,12 @@ func (s *signaling) post(e event) {
 	}
 	// The loop's turn counts as one of the connection's goroutines: Done waits for it.
 	if s.life.enter() {
-		s.loop.Post(func() {
-			defer s.life.leave()
-			s.drain()
-		})
+		s.loop.Post(s.turn)
 	}
 }
 
-// keptEvents is how many events an idle FIFO keeps room for.
-const keptEvents = 16
+// eventSlices is the memory of the FIFOs that are not empty.
+var eventSlices slicePool[event]
 
 // drain serves the FIFO until it is empty. It reports false after close.
 func (s *signaling) drain() bool {
@@ -168,23 +174,21 @@ func (s *signaling) drain() bool {
 			return open
 		}
 		batch := s.queue
-		s.queue, s.spare = s.spare[:0], nil
+		s.queue = nil
 		s.mu.Unlock()
 		for i := range batch {
 			e := batch[i]
 			batch[i] = event{}
-			if e.message.channel != nil {
+			switch {
+			case e.message.channel != nil:
 				e.message.channel.deliver(e.message)
-				continue
+			case e.low != nil:
+				call0(s, get(&e.low.mu, &e.low.onBufferedAmountLow))
+			default:
+				e.run()
 			}
-			e.run()
 		}
-		s.mu.Lock()
-		// A burst must not pin its memory for the connection's life.
-		if cap(batch) <= keptEvents || len(s.queue) > 0 {
-			s.spare = batch[:0]
-		}
-		s.mu.Unlock()
+		eventSlices.put(batch)
 	}
 }
 
@@ -203,7 +207,7 @@ func (s *signaling) close() {
 		return
 	}
 	s.closed = true
-	s.queue, s.spare = nil, nil
+	s.queue = nil
 	if s.wake != nil {
 		signal(s.wake)
 	}

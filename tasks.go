@@ -208,7 +208,7 @@ func (pc *PeerConnection) onChannel(e dcep.Event) {
 		id, _ := e.Channel.ID()
 		pc.events.post(event{run: func() { dc.opened(id, e.Charge) }})
 	case dcep.EventBufferedAmountLow:
-		pc.events.post(event{run: func() { call0(pc.events, get(&dc.mu, &dc.onBufferedAmountLow)) }})
+		pc.events.post(event{low: dc})
 	case dcep.EventClosing:
 		pc.events.post(event{run: dc.closingByPeer})
 	case dcep.EventClosed:

@@ -26,6 +26,8 @@ type Options struct {
 type Channel struct {
 	// User is the caller's.
 	User any
+	// Alloc, if set, takes the place of the one that Event is given.
+	Alloc func(n int) []byte
 
 	opts      Options
 	id        int32 // -1: none yet

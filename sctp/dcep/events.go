@@ -9,7 +9,8 @@ import (
 
 func (c *Channels) post(e Event) { c.events = append(c.events, e) }
 
-// Event takes the next event. alloc gives the memory of a message of n bytes; it is called for EventMessage only.
+// Event takes the next event. alloc gives the memory of a message of n bytes, unless its channel has
+// one of its own; it is called for EventMessage only.
 func (c *Channels) Event(now time.Time, alloc func(n int) []byte) (Event, bool) {
 	for {
 		if c.head < len(c.events) {
@@ -110,6 +111,9 @@ func (c *Channels) receive(now time.Time, m sctp.Message, alloc func(n int) []by
 		m = c.fetch(c.take)
 		c.assoc.Credit(now, m.Charge)
 		return Event{}, false
+	}
+	if ch.Alloc != nil {
+		alloc = ch.Alloc
 	}
 	if empty {
 		c.fetch(c.take)

@@ -77,7 +77,9 @@ type Settings struct {
 	ICELite bool
 	// UDPMux, if set, is the one port of all connections. UDPPortMin and UDPPortMax have no effect then.
 	UDPMux *UDPMux
-	// ServerTLS is used for connections to TURN servers by TLS. Nil: the system's roots, and the name in the URL.
+	// ServerTLS is used for connections to TURN servers by TLS and DTLS. Nil: the system's roots, and the name in the URL.
+	// With DTLS count RootCAs, ServerName, Time, InsecureSkipVerify, VerifyPeerCertificate, VerifyConnection, the first of
+	// Certificates, NextProtos, MinVersion, MaxVersion and KeyLogWriter.
 	ServerTLS *tls.Config
 	// UDPPortMin and UDPPortMax bound the local ports of host candidates. Both zero: any port.
 	UDPPortMin, UDPPortMax uint16

@@ -6,11 +6,14 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/openparley/webrtc/dtls"
+	"github.com/openparley/webrtc/dtls/dtlsio"
 	"github.com/openparley/webrtc/ice/turn"
 	"github.com/openparley/webrtc/internal/netio"
 )
@@ -187,6 +190,20 @@ func (n *streamNetwork) DialTCP(_ context.Context, remote netip.AddrPort) (net.C
 	return pipeEnd{a, local, remote}, nil
 }
 
+// secureNetwork has DTLS on the server's port, and nothing but UDP on those of the relays.
+type secureNetwork struct {
+	netio.Network
+	server *dtlsio.Server
+}
+
+func (n *secureNetwork) ListenUDP(local netip.AddrPort) (netio.PacketConn, error) {
+	conn, err := n.Network.ListenUDP(local)
+	if local.Port() == 3478 && err == nil {
+		conn = n.server.Wrap(conn)
+	}
+	return conn, err
+}
+
 func (r *relayServer) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -252,7 +269,7 @@ func TestCallByRelay(t *testing.T) {
 }
 
 func TestCallByRelayOverStreams(t *testing.T) {
-	for _, url := range []string{"turn:10.0.0.9?transport=tcp", "turns:10.0.0.9"} {
+	for _, url := range []string{"turn:10.0.0.9?transport=tcp", "turns:10.0.0.9", "turns:10.0.0.9:3478?transport=udp"} {
 		synctest.Test(t, func(t *testing.T) {
 			var server *relayServer
 			cert := testCertificate(t)
@@ -260,10 +277,17 @@ func TestCallByRelayOverStreams(t *testing.T) {
 				s.network = &streamNetwork{Network: s.network, server: &server}
 				s.ServerTLS = &tls.Config{InsecureSkipVerify: true} // the certificate has no name
 			}})
-			server = startRelay(t, p.live.Host(p.net.Connect("server", testLink, "10.0.0.9")), "10.0.0.9")
+			secure := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert.der}, PrivateKey: cert.key}}}
+			network := p.live.Host(p.net.Connect("server", testLink, "10.0.0.9"))
+			if strings.HasSuffix(url, "=udp") {
+				network = &secureNetwork{network, dtlsio.NewServer(dtlsio.ServerConfig{
+					Config: func() (dtls.Config, error) { return dtlsio.ServerFromTLS(secure) },
+				})}
+			}
+			server = startRelay(t, network, "10.0.0.9")
 			defer server.close()
-			if url[:5] == "turns" {
-				server.secure = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert.der}, PrivateKey: cert.key}}}
+			if url == "turns:10.0.0.9" {
+				server.secure = secure
 			}
 			defer p.close()
 			c := p.a.GetConfiguration()

@@ -9,12 +9,13 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/openparley/webrtc/dtls/dtlsio"
 	"github.com/openparley/webrtc/ice"
 	"github.com/openparley/webrtc/ice/turn"
 	"github.com/openparley/webrtc/internal/netio"
 )
 
-// dialTimeout bounds TCP's and TLS's handshakes with a server.
+// dialTimeout bounds all handshakes with a server and with what is in front of it.
 const dialTimeout = 10 * time.Second
 
 var errNoStreams = errors.New("the network has no such connections")
@@ -22,23 +23,21 @@ var errNoStreams = errors.New("the network has no such connections")
 // dial is outside work for ICE, in a goroutine of its own: a connection to a TURN server.
 func (t *transport) dial(e ice.EventDial) {
 	conn, err := t.connect(e)
-	var stream netio.PacketConn
 	var local netip.AddrPort
 	if err == nil {
-		stream = netio.NewStream(conn, turnFraming)
-		local = stream.LocalAddr()
+		local = conn.LocalAddr()
 	}
 	now, ok := t.enter()
 	if !ok {
-		if stream != nil {
-			_ = stream.Close()
+		if conn != nil {
+			_ = conn.Close()
 		}
 		return
 	}
 	if err == nil {
-		t.sockets[e.Base] = stream
+		t.sockets[e.Base] = conn
 		t.life.spawn("reader", func() {
-			t.read(e.Base, stream)
+			t.read(e.Base, conn)
 			t.disconnected(e.Base)
 		})
 	}
@@ -47,30 +46,66 @@ func (t *transport) dial(e ice.EventDial) {
 }
 
 // connect makes the connection.
-func (t *transport) connect(e ice.EventDial) (net.Conn, error) {
-	dialer, ok := t.network.(netio.StreamDialer)
-	if !ok || e.Network != turn.TCP.String() && e.Network != turn.TLS.String() {
-		return nil, fmt.Errorf("%w: %s", errNoStreams, e.Network)
-	}
+func (t *transport) connect(e ice.EventDial) (netio.PacketConn, error) {
 	ctx, cancel := context.WithTimeout(t.ctx, dialTimeout)
 	defer cancel()
-	conn, err := dialer.DialTCP(ctx, e.Remote)
-	if err != nil || e.Network == turn.TCP.String() {
-		return conn, err
+	switch e.Network {
+	case turn.TCP.String(), turn.TLS.String():
+		return t.connectStream(ctx, e)
+	case turn.DTLS.String():
+		return t.connectDTLS(ctx, e)
 	}
+	return nil, fmt.Errorf("%w: %s", errNoStreams, e.Network)
+}
+
+// serverTLS is the configuration of a secure connection to a host.
+func (t *transport) serverTLS(host string) *tls.Config {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if t.settings.ServerTLS != nil {
 		config = t.settings.ServerTLS.Clone()
 	}
 	if config.ServerName == "" {
-		config.ServerName = e.Host
+		config.ServerName = host
 	}
-	secure := tls.Client(conn, config)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		_ = conn.Close()
+	return config
+}
+
+// connectStream makes a connection by TCP or TLS.
+func (t *transport) connectStream(ctx context.Context, e ice.EventDial) (netio.PacketConn, error) {
+	dialer, ok := t.network.(netio.StreamDialer)
+	if !ok {
+		return nil, fmt.Errorf("%w: %s", errNoStreams, e.Network)
+	}
+	conn, err := dialer.DialTCP(ctx, e.Remote)
+	if err != nil {
 		return nil, err
 	}
-	return secure, nil
+	if e.Network == turn.TLS.String() {
+		secure := tls.Client(conn, t.serverTLS(e.Host))
+		if err := secure.HandshakeContext(ctx); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+		conn = secure
+	}
+	return netio.NewStream(conn, turnFraming), nil
+}
+
+// connectDTLS makes a connection by DTLS, over a socket of its own.
+func (t *transport) connectDTLS(ctx context.Context, e ice.EventDial) (netio.PacketConn, error) {
+	config, err := dtlsio.ClientFromTLS(t.serverTLS(e.Host))
+	if err != nil {
+		return nil, err
+	}
+	wildcard := netip.IPv4Unspecified()
+	if e.Remote.Addr().Is6() {
+		wildcard = netip.IPv6Unspecified()
+	}
+	socket, err := t.listen(netip.AddrPortFrom(wildcard, 0))
+	if err != nil {
+		return nil, err
+	}
+	return dtlsio.Client(ctx, socket, e.Remote, config)
 }
 
 // disconnected tells ICE that a connection has ended.

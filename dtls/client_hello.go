@@ -9,7 +9,7 @@ import (
 func (c *Conn) startClient(now time.Time) error {
 	h := &clientHello{
 		version: VersionDTLS12, groups: c.offeredGroups(), schemes: c.cfg.SignatureSchemes, srtpProfiles: c.cfg.SRTPProfiles,
-		protocols: c.cfg.Protocols,
+		protocols: c.cfg.Protocols, serverName: c.cfg.ServerName,
 	}
 	if err := c.random(h.random[:]); err != nil {
 		return err
@@ -167,9 +167,13 @@ func unsolicited(seen, allowed []extension) error {
 	return nil
 }
 
-// offeredParameters are the extensions that addServerParameters may answer.
+// offeredParameters are the extensions that a server may answer beside its keys: with a value, as addServerParameters does,
+// or, for the server's name, with a nod.
 func (c *Conn) offeredParameters() []extension {
 	var out []extension
+	if c.cfg.ServerName != "" {
+		out = append(out, extServerName)
+	}
 	if len(c.cfg.SRTPProfiles) > 0 {
 		out = append(out, extUseSRTP)
 	}

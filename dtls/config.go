@@ -48,6 +48,9 @@ type Config struct {
 	// VerifyPeer judges the peer's chain (DER, leaf first; valid during the call). Only the possession of the leaf's key
 	// is checked by the engine. The handshake fails with the error that it returns. Nil: every certificate is refused.
 	VerifyPeer func(chain [][]byte) error
+	// ServerName is what a client calls the server (RFC 6066 §3), so that one with several certificates chooses; it is for
+	// VerifyPeer to look for it in the certificate. WebRTC peers have none. Empty: it is not told. Never an IP address.
+	ServerName string
 	// ClientAuth is what a server wants of its client's certificate. Zero: RequireCertificate, as WebRTC does.
 	ClientAuth ClientAuth
 
@@ -155,6 +158,9 @@ func (cfg *Config) validate() error {
 		if !slices.Contains(cfg.Groups, g) {
 			return fmt.Errorf("dtls: config: a key share for %v, which Groups lacks", g)
 		}
+	}
+	if len(cfg.ServerName) > 255 {
+		return errors.New("dtls: config: the server's name is too long")
 	}
 	for _, p := range cfg.Protocols {
 		if len(p) == 0 || len(p) > 255 {

@@ -193,7 +193,14 @@ func readProtocols(s *cryptobyte.String, out *[]string) bool {
 	return true
 }
 
-// checkServerName parses server_name (RFC 6066 §3), which means nothing to WebRTC.
+func addServerName(b *cryptobyte.Builder, name string) {
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+		b.AddUint8(0) // host_name
+		addBytes16(b, []byte(name))
+	})
+}
+
+// checkServerName parses server_name (RFC 6066 §3), which a server here does not look at: it has one certificate.
 func checkServerName(data cryptobyte.String) error {
 	var list, name cryptobyte.String
 	var typ uint8

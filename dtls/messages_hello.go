@@ -29,6 +29,7 @@ type clientHello struct {
 	srtpProfiles   []SRTPProfile
 	srtpMKI        []byte
 	protocols      []string
+	serverName     string // only sent
 	cookie13       []byte
 	pointFormats   []byte
 	extendedMaster bool
@@ -49,6 +50,9 @@ func (m *clientHello) marshal() ([]byte, error) {
 }
 
 func (m *clientHello) addExtensions(b *cryptobyte.Builder) {
+	if m.serverName != "" {
+		addExtension(b, extServerName, func(b *cryptobyte.Builder) { addServerName(b, m.serverName) })
+	}
 	if m.extendedMaster {
 		addExtension(b, extExtendedMaster, func(*cryptobyte.Builder) {})
 		addExtension(b, extRenegotiationInfo, func(b *cryptobyte.Builder) { b.AddUint8(0) })

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/pion/stun/v3"
@@ -25,6 +26,7 @@ type Agent struct {
 
 	// Sockets and gathering.
 	bases    []*base
+	conns    []*base // connections to peers
 	lastBase BaseID
 	gather   gathering
 	found    foundations
@@ -164,6 +166,7 @@ func (a *Agent) run(now time.Time) {
 	a.deadlineSet = false
 	a.expireConsent(now)
 	a.expireTransactions(now)
+	a.runConnections(now)
 	a.runRelays(now)
 	a.runGathering(now)
 	a.suspect(now)
@@ -197,6 +200,7 @@ func (a *Agent) nextDeadline() time.Time {
 	for _, r := range a.relays {
 		d = firstTime(d, r.client.Deadline())
 	}
+	d = firstTime(d, a.connectionDeadline())
 	d = firstTime(d, a.gatheringDeadline())
 	d = firstTime(d, a.nominationTime())
 	d = firstTime(d, a.consentDeadline())
@@ -237,8 +241,10 @@ func (a *Agent) Close(now time.Time) {
 		return
 	}
 	a.now = now
-	for _, b := range a.bases {
-		a.post(EventUnbind{b.id})
+	for _, b := range slices.Concat(a.bases, a.conns) {
+		if b.tcp != tcpActive {
+			a.post(EventUnbind{b.id})
+		}
 	}
 	a.out = outbox{}
 	for _, r := range a.relays {
@@ -249,7 +255,7 @@ func (a *Agent) Close(now time.Time) {
 		r.client.Close(now)
 		a.takeRelayPackets(r) // the goodbyes are the last that goes out
 	}
-	a.bases, a.relays = nil, nil
+	a.bases, a.conns, a.relays = nil, nil, nil
 	a.transactions, a.resolves = nil, nil
 	a.cur, a.prev = a.newGeneration(), nil
 	a.gather = gathering{gen: a.gather.gen, state: a.gather.state}

@@ -31,11 +31,13 @@ func (a *Agent) HandlePacket(now time.Time, base BaseID, remote netip.AddrPort, 
 		return Packet{}, ErrClosed
 	}
 	b := a.base(base)
-	if b == nil || !b.bound {
+	if b == nil || !b.bound || b.tcp == tcpActive || b.tcp == tcpPassive {
 		a.counters.Malformed++
 		return Packet{}, errUnknownBase
 	}
-	remote = normalize(remote)
+	if remote = normalize(remote); b.tcp == tcpConnected {
+		remote = b.peer
+	}
 	if r := a.relayFor(b, remote, pkt); r != nil {
 		return a.handleRelayPacket(now, r, pkt)
 	}
@@ -266,9 +268,9 @@ func (a *Agent) mappedLocal(g *generation, t *transaction, mapped netip.AddrPort
 		return t.pair.local
 	}
 	l := &localCandidate{id: a.newID(), base: t.base, Candidate: Candidate{
-		Foundation: a.found.of(TypePeerReflexive, t.base.local.Addr(), netip.Addr{}),
-		Component:  1, Transport: "udp", Priority: t.priority, Addr: mapped,
-		Type: TypePeerReflexive, Related: t.base.local, Ufrag: g.local.Ufrag,
+		Foundation: a.found.of(TypePeerReflexive, t.base, netip.Addr{}),
+		Component:  1, Transport: t.pair.local.Transport, Priority: t.priority, Addr: mapped,
+		Type: TypePeerReflexive, Related: t.base.local, Ufrag: g.local.Ufrag, TCPType: t.pair.local.TCPType,
 	}}
 	g.locals = append(g.locals, l)
 	return l
@@ -284,7 +286,7 @@ func (a *Agent) discovered(g *generation, l *localCandidate, p *pair) *pair {
 	if len(g.valid) >= maxValid {
 		return p
 	}
-	v := &pair{id: a.newID(), gen: g, local: l, remote: p.remote, lastReceived: a.now}
+	v := &pair{id: a.newID(), gen: g, local: l, remote: p.remote, conn: p.conn, lastReceived: a.now}
 	v.counters, v.late = p.counters, p.late
 	v.setPriority(a.role)
 	return v

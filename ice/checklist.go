@@ -13,6 +13,7 @@ type pair struct {
 	gen      *generation
 	local    *localCandidate
 	remote   *remoteCandidate
+	conn     *base // the connection that it runs over, once there is one; nil for UDP
 	priority uint64
 
 	// Checklist.
@@ -32,6 +33,8 @@ type pair struct {
 	nextConsent  time.Time // zero: the pair never carried packets
 	probeAt      time.Time // when an unanswered consent check makes us probe; zero: it is answered
 	lastReceived time.Time // the latest authenticated message
+	retryAt      time.Time // when a connection that broke is asked for again; zero: not
+	dials        int       // how often a connection was asked for
 	hurried      time.Time // when consent was asked for out of turn
 	suspect      bool      // a consent check was not answered for a while
 
@@ -57,6 +60,11 @@ func (a *Agent) addPair(g *generation, l *localCandidate, r *remoteCandidate) *p
 	if !g.ready() || !a.mayPair(l, r) {
 		return nil
 	}
+	return a.insertPair(g, l, r)
+}
+
+// insertPair is addPair for candidates that make a pair.
+func (a *Agent) insertPair(g *generation, l *localCandidate, r *remoteCandidate) *pair {
 	for _, p := range g.pairs {
 		if p.local == l && p.remote == r {
 			return p
@@ -98,6 +106,12 @@ func (a *Agent) mayPair(l *localCandidate, r *remoteCandidate) bool {
 	}
 	if a.cfg.Policy == PolicyRelay && l.Type != TypeRelay {
 		return false
+	}
+	if l.TCPType != "" || r.TCPType != "" {
+		// Of TCP an active one with a passive one (RFC 6544 §6.2). The other way round it is the peer that connects.
+		if l.TCPType != typeActive || r.TCPType != typePassive {
+			return false
+		}
 	}
 	la, ra := l.Addr.Addr(), r.Addr.Addr()
 	return la.Is4() == ra.Is4() && la.IsLoopback() == ra.IsLoopback() &&
@@ -168,7 +182,7 @@ func (g *generation) reprioritize(role Role) {
 // find returns the pair of the checklist that uses this base and remote address.
 func (g *generation) find(b *base, remote netip.AddrPort) *pair {
 	for _, p := range g.pairs {
-		if p.local.base == b && p.remote.Addr == remote {
+		if p.base() == b && p.remote.Addr == remote {
 			return p
 		}
 	}
@@ -264,15 +278,34 @@ func (g *generation) foundationBusy(p *pair) bool {
 
 // open tells whether checks of a pair make sense after the nomination.
 //
-// Deviates: RFC 8445 §8.1.2 ends all others. While a relay is in use better pairs are welcome, and candidates that come
+// Deviates: RFC 8445 §8.1.2 ends all others. While a relay or TCP is in use better pairs are welcome, and candidates that come
 // later mean that a network has changed.
 func (g *generation) open(p *pair) bool {
 	s := g.selected
-	return s == nil || p.late || (s.relayed() && !p.relayed() && p.priority > s.priority)
+	return s == nil || p.late || (p.detour() < s.detour() && p.priority > s.priority)
 }
 
-// relayed tells whether a pair needs a TURN server.
-func (p *pair) relayed() bool { return p.local.Type == TypeRelay || p.remote.Type == TypeRelay }
+// detour tells how far a pair is from the best kind: none for UDP between the peers, one for TCP, two for a relay.
+func (p *pair) detour() int {
+	switch {
+	case p.local.Type == TypeRelay || p.remote.Type == TypeRelay:
+		return 2
+	case p.tcp():
+		return 1
+	}
+	return 0
+}
+
+// tcp tells whether a pair is one of RFC 6544.
+func (p *pair) tcp() bool { return p.local.TCPType != "" }
+
+// base returns where the pair's packets leave: the base of its local candidate, or its connection.
+func (p *pair) base() *base {
+	if p.conn != nil {
+		return p.conn
+	}
+	return p.local.base
+}
 
 // thaw sets the frozen pairs of a foundation that has had success to waiting (RFC 8445 §7.2.5.3.3).
 func (g *generation) thaw(p *pair) {

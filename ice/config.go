@@ -107,6 +107,17 @@ func (s *Server) port() uint16 {
 	return 3478
 }
 
+// Networks is a set of transports and address families.
+type Networks uint8
+
+// The members of Networks.
+const (
+	NetworkUDP4 Networks = 1 << iota
+	NetworkUDP6
+	NetworkTCP4
+	NetworkTCP6
+)
+
 // Config is the configuration of an Agent. Rand must be set; every other zero value works.
 type Config struct {
 	// Role may be left unknown until [Agent.SetRole].
@@ -129,6 +140,12 @@ type Config struct {
 	// SharedPort says that other agents use the same local addresses: servers cannot tell their allocations by UDP apart, so
 	// that there are none.
 	SharedPort bool
+	// Networks are what candidates are gathered for, and what the peer's are used of; zero: UDP over both families. TCP makes
+	// an active candidate of each address, which needs no socket (RFC 6544). TURN servers are reached in any case, by UDP where
+	// there is a base.
+	Networks Networks
+	// TCPPassive asks for a TCP listener at each address too, where Networks has TCP, for passive candidates.
+	TCPPassive bool
 	// HideHosts announces host candidates under names of multicast DNS, which EventPublish asks for, as browsers do
 	// (draft-ietf-mmusic-mdns-ice-candidates), and leaves addresses of this host out of all others.
 	HideHosts bool
@@ -164,7 +181,9 @@ type Config struct {
 
 // Caps on what a peer, a driver or a server can make grow.
 const (
-	maxBases       = 64   // bound sockets
+	maxBases       = 64   // addresses
+	maxConns       = 32   // connections to peers, on their way too
+	maxStrangers   = 8    // of them those that nothing authenticated has come by
 	maxServers     = 16   // STUN and TURN servers
 	maxRelays      = 16   // allocations
 	maxNameAddrs   = 2    // addresses taken of one name of a remote candidate
@@ -215,6 +234,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.MaxRequests == 0 {
 		c.MaxRequests = 7
+	}
+	if c.Networks == 0 {
+		c.Networks = NetworkUDP4 | NetworkUDP6
 	}
 	if c.MTU == 0 {
 		c.MTU = 1200

@@ -110,11 +110,14 @@ func (a *Agent) checkConsent(now time.Time) {
 // maintain sends a request on a valid pair.
 func (a *Agent) maintain(p *pair, kind transactionKind, rto time.Duration) {
 	n := a.cur.nominating
+	if p.conn != nil && kind == kindProbe {
+		rto = reliableTimeout
+	}
 	t := &transaction{
-		id: a.newTransactionID(), kind: kind, base: p.local.base, remote: p.remote.Addr, pair: p, rto: rto,
+		id: a.newTransactionID(), kind: kind, base: p.base(), remote: p.remote.Addr, pair: p, rto: rto,
 		controlling:  a.role == RoleControlling,
 		useCandidate: a.role == RoleControlling && n != nil && n.produced == p,
-		priority:     candidatePriority(TypePeerReflexive, p.local.base.pref),
+		priority:     p.base().priority(TypePeerReflexive),
 	}
 	if !a.transmit(t, a.checkMessage(t)) {
 		return
@@ -196,7 +199,7 @@ func (a *Agent) consentDeadline() time.Time {
 
 // updateState moves the state to what the pairs say.
 func (a *Agent) updateState(now time.Time) {
-	if p := a.routePair; p != nil && a.verified.heard(p.local.base.id, p.remote.Addr) {
+	if p := a.routePair; p != nil && a.verified.heard(p.base().id, p.remote.Addr) {
 		p.lastReceived = now
 	}
 	s := a.stateOf(now)

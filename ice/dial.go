@@ -51,9 +51,13 @@ func (a *Agent) undial(r *relay) {
 	}
 }
 
-// HandleDialResult says that the connection which EventDial has asked for is there, with its local address, or why not. A
+// HandleDialResult says that the connection which EventDial or EventConnect has asked for is there, with its local address, or why not. A
 // result that comes too late is answered by EventUnbind.
 func (a *Agent) HandleDialResult(now time.Time, id BaseID, local netip.AddrPort, err error) {
+	if c := a.connection(id); c != nil {
+		a.connected(now, c, local, err)
+		return
+	}
 	i := slices.IndexFunc(a.relays, func(r *relay) bool { return r.under.stream && r.under.id == id })
 	if i < 0 || a.relays[i].under.bound {
 		if err == nil && i < 0 {
@@ -72,6 +76,12 @@ func (a *Agent) HandleDialResult(now time.Time, id BaseID, local netip.AddrPort,
 
 // HandleDisconnect says that a connection is of no use any more; EventUnbind follows for it.
 func (a *Agent) HandleDisconnect(now time.Time, id BaseID, err error) {
+	if c := a.connection(id); c != nil {
+		a.now = now
+		a.dropConnection(c)
+		a.run(now)
+		return
+	}
 	i := slices.IndexFunc(a.relays, func(r *relay) bool { return r.under.stream && r.under.bound && r.under.id == id })
 	if i < 0 {
 		return

@@ -2,7 +2,7 @@ package ice
 
 import "net/netip"
 
-// BaseID names a local UDP address that the agent asked to be bound. It is never zero and never used twice by an agent.
+// BaseID names a local address or a connection that the agent asked for or was told of. It is never zero and never used twice by an agent.
 type BaseID uint32
 
 // Event is one of the Event… structs of this package. Events own what they refer to.
@@ -38,12 +38,12 @@ type EventRole struct{ Role Role }
 // EventInterfaces asks for the addresses of this host: [Agent.HandleInterfacesResult].
 type EventInterfaces struct{ Gen uint64 }
 
-// EventBind asks for a UDP socket at Addr, whose port zero stands for one of the driver's choice:
+// EventBind asks for a UDP socket or a TCP listener at Addr, whose port zero stands for one of the driver's choice:
 // [Agent.HandleBindResult]. Addr is never a wildcard and carries the zone of a link-local address.
 type EventBind struct {
 	Gen     uint64
 	Base    BaseID
-	Network string // "udp4" or "udp6"
+	Network string // "udp4", "udp6", "tcp4" or "tcp6"
 	Addr    netip.AddrPort
 }
 
@@ -56,7 +56,16 @@ type EventDial struct {
 	Host    string // the name that a certificate is checked for
 }
 
-// EventUnbind says that a bound base is not needed any more.
+// EventConnect asks for a TCP connection to a peer (RFC 6544 §7.1), from Local to Remote, both with the zone of a link-local
+// address: [Agent.HandleDialResult]. Packets lie in it as RFC 4571 frames; when it breaks, [Agent.HandleDisconnect] wants
+// to know.
+type EventConnect struct {
+	Base   BaseID
+	Local  netip.Addr
+	Remote netip.AddrPort
+}
+
+// EventUnbind says that a base or connection, which may still be on its way, is not needed any more.
 type EventUnbind struct{ Base BaseID }
 
 // EventResolve asks for the addresses of a name, which is a STUN server's or ends in ".local" and wants multicast DNS
@@ -87,3 +96,4 @@ func (EventUnbind) iceEvent()         {}
 func (EventResolve) iceEvent()        {}
 func (EventPublish) iceEvent()        {}
 func (EventDial) iceEvent()           {}
+func (EventConnect) iceEvent()        {}

@@ -11,7 +11,7 @@ import (
 	"github.com/openparley/webrtc/ice/turn"
 )
 
-// base is a local UDP address that was asked for (RFC 8445 §5.1.1.1).
+// base is a local address that was asked for (RFC 8445 §5.1.1.1), or a connection.
 type base struct {
 	id     BaseID
 	gen    uint64         // of the gathering that asked
@@ -25,6 +25,13 @@ type base struct {
 	stream bool   // a connection to a TURN server, of no interface
 	gone   bool   // no interface has it any more; the old pair of a restart may
 	relay  *relay // of a relayed address: the allocation that it belongs to
+	tcp    tcpKind
+
+	// A connection to a peer.
+	of    *base          // the base of the candidate that it was made from, or came to
+	peer  netip.AddrPort // its other end
+	heard bool           // something authenticated has come by it
+	until time.Time      // when it is given up, unless something authenticated comes by it
 }
 
 // scoped gives a link-local address the zone of the base.
@@ -183,20 +190,71 @@ func usableLocals(addrs []netip.Addr) []netip.Addr {
 
 // useInterface takes up the base that there is for an address, or asks for one.
 func (a *Agent) useInterface(addr netip.Addr, pref uint16) {
-	for _, b := range a.bases {
-		if b.want == addr && b.bound {
+	for _, kind := range a.kindsAt(addr) {
+		if b := a.baseAt(addr, kind); b != nil && b.bound {
 			b.gone, b.pref, b.gen = false, pref, a.gather.gen
-			a.addHost(b)
-			a.addQueries(b)
-			return
+			a.takeUp(b)
+			continue
+		}
+		a.bind(addr, pref, kind)
+	}
+}
+
+// takeUp gathers on a base that is there.
+func (a *Agent) takeUp(b *base) {
+	a.addHost(b)
+	a.addQueries(b)
+}
+
+// kindsAt returns which bases an address is to have.
+func (a *Agent) kindsAt(addr netip.Addr) (kinds []tcpKind) {
+	udp, tcp := NetworkUDP4, NetworkTCP4
+	if addr.Is6() {
+		udp, tcp = NetworkUDP6, NetworkTCP6
+	}
+	if a.cfg.Networks&udp != 0 {
+		kinds = append(kinds, tcpNone)
+	}
+	if a.cfg.Networks&tcp != 0 && a.cfg.Policy != PolicyRelay {
+		if !a.cfg.Lite {
+			kinds = append(kinds, tcpActive)
+		}
+		if a.cfg.TCPPassive {
+			kinds = append(kinds, tcpPassive)
 		}
 	}
+	return kinds
+}
+
+func (a *Agent) baseAt(addr netip.Addr, kind tcpKind) *base {
+	for _, b := range a.bases {
+		if b.want == addr && b.tcp == kind {
+			return b
+		}
+	}
+	return nil
+}
+
+// bind asks for a base. An active one for TCP needs no socket: each of its connections has a port of its own.
+func (a *Agent) bind(addr netip.Addr, pref uint16, kind tcpKind) {
 	a.lastBase++
-	b := &base{id: a.lastBase, gen: a.gather.gen, want: addr, zone: addr.Zone(), pref: pref}
+	b := &base{id: a.lastBase, gen: a.gather.gen, want: addr, zone: addr.Zone(), pref: pref, tcp: kind}
 	a.bases = append(a.bases, b)
-	network := "udp4"
+	if kind == tcpActive {
+		b.local, b.bound = normalize(netip.AddrPortFrom(addr, discardPort)), true
+		if u := a.baseAt(addr, tcpNone); u == nil || u.bound {
+			a.takeUp(b) // otherwise UDP goes first
+		}
+		return
+	}
+	network := "udp"
+	if kind == tcpPassive {
+		network = "tcp"
+	}
 	if addr.Is6() {
-		network = "udp6"
+		network += "6"
+	} else {
+		network += "4"
 	}
 	a.post(EventBind{Gen: b.gen, Base: b.id, Network: network, Addr: netip.AddrPortFrom(addr, 0)})
 }
@@ -208,8 +266,11 @@ func (a *Agent) inUse(b *base) bool {
 	})
 }
 
-// under returns the base whose socket carries the packets of this one.
+// under returns the base that goes when the interface goes: a relay's is the one below, a connection's its candidate's.
 func (b *base) under() *base {
+	if b.of != nil {
+		return b.of
+	}
 	if b.relay != nil {
 		return b.relay.under
 	}
@@ -218,8 +279,13 @@ func (b *base) under() *base {
 
 func (a *Agent) unbind(b *base) {
 	a.bases = slices.DeleteFunc(a.bases, func(c *base) bool { return c == b })
-	if b.bound {
+	if b.bound && b.tcp != tcpActive {
 		a.post(EventUnbind{b.id})
+	}
+	for _, c := range slices.Clone(a.conns) {
+		if c.of == b {
+			a.dropConnection(c)
+		}
 	}
 	a.dropTransactions(func(t *transaction) bool { return t.base == b })
 	for _, r := range slices.Clone(a.relays) {
@@ -235,6 +301,11 @@ func (a *Agent) base(id BaseID) *base {
 			return b
 		}
 	}
+	for _, c := range a.conns {
+		if c.id == id {
+			return c
+		}
+	}
 	for _, r := range a.relays {
 		if r.under.stream && r.under.id == id {
 			return r.under
@@ -248,14 +319,14 @@ func (a *Agent) has(b *base) bool {
 	if b.relay != nil {
 		return slices.Contains(b.relay.bases, b)
 	}
-	return slices.Contains(a.bases, b)
+	return slices.Contains(a.bases, b) || slices.Contains(a.conns, b)
 }
 
 // HandleBindResult brings the address that an EventBind was bound to. A result that comes too late, after a restart or the
 // soft deadline of gathering, is answered by EventUnbind.
 func (a *Agent) HandleBindResult(now time.Time, gen uint64, id BaseID, local netip.AddrPort, err error) {
 	b := a.base(id)
-	if b != nil && (b.stream || b.bound || b.gen != gen) {
+	if b != nil && (b.stream || b.of != nil || b.bound || b.gen != gen) {
 		return // a result that was there already
 	}
 	if b == nil || a.gather.state != GatheringActive || (err == nil && !usableRemote(local)) {
@@ -272,8 +343,10 @@ func (a *Agent) HandleBindResult(now time.Time, gen uint64, id BaseID, local net
 		a.post(EventCandidateError{Local: netip.AddrPortFrom(b.want, 0), Code: 701, Text: "bind: " + err.Error()})
 	} else {
 		b.local, b.bound = normalize(local), true
-		a.addHost(b)
-		a.addQueries(b)
+		a.takeUp(b)
+	}
+	if active := a.baseAt(b.want, tcpActive); active != nil {
+		a.takeUp(active)
 	}
 	a.run(now)
 }
@@ -284,8 +357,8 @@ func (a *Agent) addHost(b *base) {
 		return
 	}
 	a.addLocal(b, Candidate{
-		Foundation: a.found.of(TypeHost, b.local.Addr(), netip.Addr{}),
-		Priority:   candidatePriority(TypeHost, b.pref), Addr: b.local, Type: TypeHost,
+		Foundation: a.found.of(TypeHost, b, netip.Addr{}),
+		Priority:   b.priority(TypeHost), Addr: b.local, Type: TypeHost, TCPType: b.tcp.name(),
 	})
 }
 
@@ -301,6 +374,9 @@ func (a *Agent) addLocal(b *base, c Candidate) {
 		}
 	}
 	c.Component, c.Transport, c.Ufrag = 1, "udp", g.local.Ufrag
+	if c.TCPType != "" {
+		c.Transport = "tcp"
+	}
 	l := &localCandidate{Candidate: c, id: a.newID(), base: b}
 	g.locals = append(g.locals, l)
 	a.announce(l)
@@ -315,6 +391,9 @@ func (a *Agent) addQueries(b *base) {
 }
 
 func (a *Agent) addQuery(b *base, s *server) {
+	if b.tcp != tcpNone {
+		return
+	}
 	for _, addr := range s.addrs {
 		local := b.local.Addr()
 		if addr.Is4() != local.Is4() || addr.IsLoopback() != local.IsLoopback() ||
@@ -463,7 +542,7 @@ func (a *Agent) handleServerResponse(t *transaction, m *stun.Message) {
 	// Each candidate has a priority of its own (RFC 8445 §5.1.2): bases differ in the low bits, servers in the others.
 	pref := q.base.pref - uint16(maxBases*q.server.index)
 	a.addLocal(q.base, Candidate{
-		Foundation: a.found.of(TypeServerReflexive, q.base.local.Addr(), q.remote.Addr()),
+		Foundation: a.found.of(TypeServerReflexive, q.base, q.remote.Addr()),
 		Priority:   candidatePriority(TypeServerReflexive, pref), Addr: mapped, Type: TypeServerReflexive,
 		Related: q.base.local, URL: q.server.URL,
 	})

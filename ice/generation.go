@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -193,12 +192,14 @@ func (a *Agent) Rollback(now time.Time) {
 	old.locals = slices.DeleteFunc(old.locals, func(l *localCandidate) bool { return lost(l.base) })
 	old.pairs = slices.DeleteFunc(old.pairs, func(p *pair) bool { return lost(p.local.base) })
 	old.valid = slices.DeleteFunc(old.valid, func(p *pair) bool { return lost(p.local.base) })
+	old.forgetConnections(func(c *base) bool { return !a.has(c) })
 	for _, p := range old.pairs {
 		p.queued, p.nominate = false, false
 		if p.state == PairInProgress {
 			p.state = PairWaiting // its check was dropped with the generation
 		}
 	}
+	a.sweepConnections()
 	a.run(now)
 }
 
@@ -211,6 +212,7 @@ func (a *Agent) closePrevious() {
 	old := a.prev
 	a.prev = nil
 	a.dropTransactions(func(t *transaction) bool { return t.pair != nil && t.pair.gen == old })
+	a.sweepConnections()
 	a.verified.dropBefore(old.number)
 	for _, b := range slices.Clone(a.bases) {
 		if b.gone {
@@ -247,19 +249,22 @@ func (a *Agent) begin(now time.Time) {
 			a.takeCheck(now, g, e)
 		}
 	}
+	a.sweepConnections()
 }
 
 // AddRemoteCandidate adds a candidate of the peer. Candidates may come before the remote parameters; one with the Ufrag of
-// a generation that is over is ignored, and so are candidates that this agent cannot use (TCP, other components, names
-// outside ".local", families without a base): no error. Errors are ErrCandidate, ErrLimit and ErrClosed.
+// a generation that is over is ignored, and so are candidates that this agent cannot use (transports that Config.Networks
+// leaves out, simultaneous-open TCP, other components, names outside ".local", families without a base): no error. Errors
+// are ErrCandidate, ErrLimit and ErrClosed.
 func (a *Agent) AddRemoteCandidate(now time.Time, c Candidate) error {
 	if a.state == StateClosed {
 		return ErrClosed
 	}
-	if !strings.EqualFold(c.Transport, "udp") || c.Component > 1 {
+	if c.Component > 1 || (c.Host != "" && !c.isLocalName()) {
 		return nil
 	}
-	if c.Host != "" && !c.isLocalName() {
+	if !a.usesTransport(&c) {
+		a.counters.Ignored++
 		return nil
 	}
 	c.Addr = normalize(c.Addr)
@@ -281,7 +286,9 @@ func (a *Agent) routeCandidate(now time.Time, c Candidate) error {
 	if !g.started.IsZero() && (c.Ufrag == "" || c.Ufrag == g.remote.Ufrag) {
 		return a.addRemote(now, g, c)
 	}
-	same := func(d Candidate) bool { return d.Addr == c.Addr && d.Host == c.Host && d.Ufrag == c.Ufrag }
+	same := func(d Candidate) bool {
+		return d.Addr == c.Addr && d.Host == c.Host && d.Ufrag == c.Ufrag && d.TCPType == c.TCPType
+	}
 	if slices.ContainsFunc(g.pending, same) {
 		return nil
 	}
@@ -303,7 +310,7 @@ func (a *Agent) addRemote(now time.Time, g *generation, c Candidate) error {
 	if a.filtered(c.Addr) {
 		return nil
 	}
-	if r := g.remoteAt(c.Addr); r != nil {
+	if r := g.remoteAt(c.Addr, c.TCPType != ""); r != nil {
 		if r.Type == TypePeerReflexive {
 			// What the check has shown was only a guess of this one (RFC 8445 §7.3.1.3).
 			id := r.id
@@ -322,9 +329,9 @@ func (a *Agent) addRemote(now time.Time, g *generation, c Candidate) error {
 	return nil
 }
 
-func (g *generation) remoteAt(addr netip.AddrPort) *remoteCandidate {
+func (g *generation) remoteAt(addr netip.AddrPort, tcp bool) *remoteCandidate {
 	for _, r := range g.remotes {
-		if r.Addr == addr {
+		if r.Addr == addr && (r.TCPType != "") == tcp {
 			return r
 		}
 	}
@@ -352,6 +359,7 @@ func usableRemote(ap netip.AddrPort) bool {
 type hostPort struct {
 	host string
 	port uint16
+	tcp  string // its TCP type
 }
 
 // resolution is the name of a remote candidate that the driver is asked to look up.
@@ -362,7 +370,7 @@ type resolution struct {
 }
 
 func (a *Agent) resolveRemote(g *generation, c Candidate) error {
-	name := hostPort{c.Host, c.Addr.Port()}
+	name := hostPort{c.Host, c.Addr.Port(), c.TCPType}
 	if slices.Contains(g.names, name) {
 		return nil
 	}

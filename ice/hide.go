@@ -8,6 +8,9 @@ import (
 // announce tells a local candidate, or has its address hidden first.
 func (a *Agent) announce(l *localCandidate) {
 	c, b := l.Candidate, l.base
+	if c.TCPType == typeActive && a.cfg.HideHosts {
+		return // it tells the peer nothing but the address
+	}
 	if public, ok := a.public(l); ok {
 		c.Addr = public
 		a.post(EventCandidate{c})

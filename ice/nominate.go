@@ -77,7 +77,7 @@ func (a *Agent) nominee() (*pair, time.Time) {
 
 // renominee returns the pair that is to be nominated in the place of the selected one.
 //
-// Deviates: RFC 8445 §8.1.1 nominates once. Here a pair gives way to one that needs no relay, to a better one of a network
+// Deviates: RFC 8445 §8.1.1 nominates once. Here a pair gives way to one that needs no relay or no TCP, to a better one of a network
 // that has appeared since, and, when it does not answer any more, to any other that does. Peers that follow the latest
 // nomination, as browsers do, follow.
 func (a *Agent) renominee() *pair {
@@ -91,7 +91,7 @@ func (a *Agent) renominee() *pair {
 		if p.state != PairSucceeded || !p.isValid() || v == s || v.suspect {
 			continue
 		}
-		better := v.priority > s.priority && (p.late || (s.relayed() && !v.relayed()))
+		better := v.priority > s.priority && (p.late || v.detour() < s.detour())
 		if better || (s.suspect && s.valid && !v.lastReceived.Before(s.lastReceived)) {
 			return p
 		}
@@ -105,7 +105,7 @@ func (a *Agent) acceptance(p *pair) time.Duration {
 	switch {
 	case p.gen.reopened:
 		return 0
-	case l == TypeRelay || r == TypeRelay:
+	case l == TypeRelay || r == TypeRelay || p.tcp():
 		return a.cfg.RelayWait
 	case l == TypeHost && r == TypeHost:
 		return 0
@@ -145,6 +145,6 @@ func (a *Agent) selectPair(v *pair) {
 		}
 	}
 	a.switches++
-	a.post(EventSelectedPair{Local: v.local.Candidate, Remote: v.remote.Candidate, Base: v.local.base.id})
+	a.post(EventSelectedPair{Local: v.local.Candidate, Remote: v.remote.Candidate, Base: v.base().id})
 	a.closePrevious()
 }

@@ -20,6 +20,7 @@ type Route struct {
 	Headroom int            // bytes that must be free in front of a packet, for a relay's header: [Agent.Wrap]
 	Peer     netip.AddrPort // whom they reach: Remote, or who is behind the relay
 	MTU      int            // largest UDP payload that the route is trusted to carry, headroom included
+	Stream   bool           // the route is a TCP connection: packets of any size get through
 }
 
 // Packet is application data that HandlePacket has unwrapped (a relay's); the zero value: the datagram was consumed.
@@ -108,7 +109,7 @@ func (a *Agent) updateRoute() {
 		a.route = Route{}
 		return
 	}
-	a.route = Route{Base: p.local.base.id, Remote: p.local.base.scoped(p.remote.Addr), Peer: p.remote.Addr, MTU: a.cfg.MTU}
+	a.route = Route{Base: p.base().id, Remote: p.base().scoped(p.remote.Addr), Peer: p.remote.Addr, MTU: a.cfg.MTU, Stream: p.conn != nil}
 }
 
 // pickRoute chooses among the pairs that have consent.
@@ -179,7 +180,10 @@ func (v *verifiedSet) add(e, keep verifiedEntry) {
 func (a *Agent) verify(b *base, remote netip.AddrPort, g *generation) {
 	var keep verifiedEntry
 	if p := a.routePair; p != nil {
-		keep = verifiedEntry{base: p.local.base.id, remote: p.remote.Addr}
+		keep = verifiedEntry{base: p.base().id, remote: p.remote.Addr}
+	}
+	if b.tcp == tcpConnected {
+		b.heard, b.until = true, a.now.Add(a.cfg.ConsentTimeout)
 	}
 	a.verified.add(verifiedEntry{base: b.id, remote: remote, gen: g.number}, keep)
 }
@@ -215,7 +219,7 @@ func (a *Agent) Consented(base BaseID, remote netip.AddrPort) bool {
 			continue
 		}
 		for _, v := range g.valid {
-			if v.valid && v.remote.Addr == remote && v.local.base.id == base {
+			if v.valid && v.remote.Addr == remote && v.base().id == base {
 				return true
 			}
 		}

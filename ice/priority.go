@@ -67,10 +67,11 @@ type foundations map[foundationKey]string
 type foundationKey struct {
 	kind         CandidateType
 	base, server netip.Addr
+	tcp          bool
 }
 
-func (f foundations) of(t CandidateType, base, server netip.Addr) string {
-	key := foundationKey{t, base, server}
+func (f foundations) of(t CandidateType, b *base, server netip.Addr) string {
+	key := foundationKey{t, b.local.Addr(), server, b.tcp != tcpNone}
 	name, ok := f[key]
 	if !ok {
 		name = strconv.Itoa(len(f) + 1)

@@ -199,7 +199,7 @@ func (a *Agent) addMapped(r *relay, mapped netip.AddrPort) {
 		return
 	}
 	a.addLocal(b, Candidate{
-		Foundation: a.found.of(TypeServerReflexive, b.local.Addr(), r.client.Server().Addr()),
+		Foundation: a.found.of(TypeServerReflexive, b, r.client.Server().Addr()),
 		Priority:   candidatePriority(TypeServerReflexive, b.pref-uint16(maxBases*r.index)), //nolint:gosec // below maxServers
 		Addr:       mapped, Type: TypeServerReflexive, Related: b.local, URL: r.conf.URL,
 	})
@@ -213,7 +213,7 @@ func (a *Agent) announceRelay(r *relay) {
 			related = netip.AddrPortFrom(unspecified(b.local.Addr()), 0)
 		}
 		a.addLocal(b, Candidate{
-			Foundation: a.found.of(TypeRelay, b.local.Addr(), r.client.Server().Addr()),
+			Foundation: a.found.of(TypeRelay, b, r.client.Server().Addr()),
 			Priority:   candidatePriority(TypeRelay, b.pref), Addr: b.local, Type: TypeRelay, Related: related,
 			URL: r.conf.URL,
 		})

@@ -32,7 +32,10 @@ func (n *node) say(text string) bool {
 	buf := make([]byte, r.Headroom+len(text)+turn.MaxTailroom)
 	copy(buf[r.Headroom:], text)
 	pkt, ok := n.a.Wrap(buf, r.Headroom, len(text))
-	if ok {
+	switch x := n.wires[r.Base]; {
+	case x != nil:
+		x.send(n, pkt)
+	case ok:
 		n.w.transmit(n, n.bases[r.Base], r.Remote, pkt)
 	}
 	return ok

@@ -45,7 +45,7 @@ func (a *Agent) handleRequest(now time.Time, b *base, remote netip.AddrPort, m *
 	case attrs.unknowns > 0:
 		a.answer(b, remote, a.errorMessage(m.TransactionID, stun.CodeUnknownAttribute, attrs.unknown[:attrs.unknowns], g.localKey))
 		return nil
-	case attrs.malformed || (!attrs.hasPriority && g.remoteAt(remote) == nil): // without, nothing can be learned (§7.3.1.3)
+	case attrs.malformed || (!attrs.hasPriority && g.remoteAt(remote, b.tcp != tcpNone) == nil): // without, nothing can be learned (§7.3.1.3)
 		a.answer(b, remote, a.errorMessage(m.TransactionID, stun.CodeBadRequest, nil, g.localKey))
 		return nil
 	case !a.settleRole(attrs):
@@ -148,7 +148,9 @@ func (a *Agent) takeCheck(now time.Time, g *generation, e earlyCheck) {
 		if p.state == PairInProgress {
 			a.cancelChecks(p)
 		}
-		g.trigger(p)
+		if p.conn == nil || !a.checking(p) { // what is on its way by a connection arrives
+			g.trigger(p)
+		}
 	}
 	if !e.useCandidate || a.role == RoleControlling {
 		return
@@ -166,14 +168,15 @@ func (a *Agent) takeCheck(now time.Time, g *generation, e earlyCheck) {
 func (a *Agent) learnPair(g *generation, e earlyCheck) *pair {
 	var l *localCandidate
 	for _, c := range g.locals {
-		if c.base == e.base && (c.Type == TypeHost || c.Type == TypeRelay) {
+		if (c.base == e.base || c.base == e.base.of) && (c.Type == TypeHost || c.Type == TypeRelay) {
 			l = c
 		}
 	}
 	if l == nil || !usableRemote(e.remote) {
 		return nil
 	}
-	r := g.remoteAt(e.remote)
+	tcp := e.base.tcp != tcpNone
+	r := g.remoteAt(e.remote, tcp)
 	if r == nil {
 		reflexive := 0
 		for _, c := range g.remotes {
@@ -190,15 +193,21 @@ func (a *Agent) learnPair(g *generation, e earlyCheck) *pair {
 			Component:  1, Transport: "udp", Priority: e.priority, Addr: e.remote,
 			Type: TypePeerReflexive, Ufrag: g.remote.Ufrag,
 		}}
+		if tcp {
+			r.Transport, r.TCPType = "tcp", l.base.tcp.opposite()
+		}
 		g.remotes = append(g.remotes, r)
 	}
-	return a.addPair(g, l, r)
+	if !tcp {
+		return a.addPair(g, l, r)
+	}
+	return a.connectedPair(g, l, r, e.base)
 }
 
 // heardFrom notes that the peer lives, on a pair of the generation before.
 func (a *Agent) heardFrom(now time.Time, g *generation, b *base, remote netip.AddrPort) {
 	for _, v := range g.valid {
-		if v.local.base == b && v.remote.Addr == remote {
+		if v.base() == b && v.remote.Addr == remote {
 			v.lastReceived = now
 			v.counters.requestsReceived++
 			v.counters.responsesSent++

@@ -29,11 +29,12 @@ func (a *Agent) takeChange(addrs []netip.Addr) {
 		}
 	}
 	for i, addr := range addrs {
-		if slices.ContainsFunc(a.bases, func(b *base) bool { return b.want == addr }) {
-			continue
+		for _, kind := range a.kindsAt(addr) {
+			if a.baseAt(addr, kind) == nil {
+				a.resumeGathering()
+				a.bind(addr, prefs[i], kind)
+			}
 		}
-		a.resumeGathering()
-		a.useInterface(addr, prefs[i])
 	}
 }
 

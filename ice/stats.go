@@ -14,6 +14,8 @@ type Counters struct {
 	RequestsReceived uint64 // authenticated ones
 	ResponsesSent    uint64 // error responses too
 	SendDropped      uint64 // packets that a full queue has lost
+	Ignored          uint64 // remote candidates of a transport or of a TCP type that is not used
+	Refused          uint64 // connections of strangers that were closed for others, or because there are too many
 }
 
 // pairCounters are the counters of W3C's RTCIceCandidatePairStats.
@@ -105,7 +107,7 @@ func (a *Agent) Stats() Stats {
 func (a *Agent) pairStats(p *pair) PairStats {
 	c := &p.counters
 	return PairStats{
-		ID: p.id, Local: p.local.id, Remote: p.remote.id, Base: p.local.base.id, RemoteAddr: p.remote.Addr,
+		ID: p.id, Local: p.local.id, Remote: p.remote.id, Base: p.base().id, RemoteAddr: p.remote.Addr,
 		State: p.state, Priority: p.priority, Nominated: p.nominated, Selected: p == a.routePair, Valid: p.valid,
 		CurrentRTT: c.currentRTT, TotalRTT: c.totalRTT, RequestsSent: c.requestsSent, RequestsRecv: c.requestsReceived,
 		ResponsesSent: c.responsesSent, ResponsesRecv: c.responsesReceived, ConsentSent: c.consentSent,

@@ -59,8 +59,13 @@ func (a *Agent) transmit(t *transaction, raw []byte) bool {
 	return true
 }
 
-// once tells whether the request is never sent again.
-func (t *transaction) once() bool { return t.kind == kindConsent || t.kind == kindRefresh }
+// once tells whether the request is never sent again. Over TCP none is: what was sent arrives (RFC 8489 §6.2.2).
+func (t *transaction) once() bool {
+	return t.kind == kindConsent || t.kind == kindRefresh || t.base.tcp == tcpConnected
+}
+
+// reliableTimeout is how long a request by TCP waits for its response (Ti of RFC 8489 §6.2.2).
+const reliableTimeout = 39500 * time.Millisecond
 
 // schedule sets when the transaction acts next: twice as long after each request, and Rm·RTO after the last.
 func (t *transaction) schedule(now time.Time, most int) {
@@ -141,6 +146,9 @@ func (a *Agent) cancelChecks(p *pair) {
 // cancel leaves the transaction only its time to be answered.
 func (t *transaction) cancel(most int) {
 	t.cancelled = true
+	if t.once() {
+		return
+	}
 	t.next = t.first.Add(t.rto*time.Duration(1<<(most-1)-1) + rm*t.rto)
 }
 
@@ -193,12 +201,18 @@ func (a *Agent) startOrdinary() bool {
 
 // startCheck sends the connectivity check of a pair (RFC 8445 §7.2.4).
 func (a *Agent) startCheck(p *pair) bool {
+	if p.tcp() && (p.conn == nil || !p.conn.bound) {
+		return a.connect(p) // its check follows (RFC 6544 §7.1)
+	}
 	t := &transaction{
-		id: a.newTransactionID(), kind: kindCheck, base: p.local.base, remote: p.remote.Addr, pair: p,
+		id: a.newTransactionID(), kind: kindCheck, base: p.base(), remote: p.remote.Addr, pair: p,
 		rto:          a.checkRTO(),
 		controlling:  a.role == RoleControlling,
 		useCandidate: p.nominate && a.role == RoleControlling,
-		priority:     candidatePriority(TypePeerReflexive, p.local.base.pref),
+		priority:     p.base().priority(TypePeerReflexive),
+	}
+	if p.conn != nil {
+		t.rto = reliableTimeout
 	}
 	if !a.transmit(t, a.checkMessage(t)) {
 		return false

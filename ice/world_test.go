@@ -38,6 +38,8 @@ type world struct {
 	names     map[string][]netip.Addr
 	sent      int
 	turn      *turnWorld
+	firewall  func(from *node, to netip.AddrPort) error // of connections; nil: none
+	dialed    int
 }
 
 var (
@@ -142,6 +144,8 @@ type node struct {
 	selects []EventSelectedPair
 	heard   []string // application packets
 	streams map[BaseID]netip.AddrPort
+	tcp     map[BaseID]netip.AddrPort // listeners
+	wires   map[BaseID]*wire          // connections to peers
 }
 
 func (w *world) add(name string, cfg Config, addrs ...string) *node {
@@ -151,7 +155,7 @@ func (w *world) add(name string, cfg Config, addrs ...string) *node {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	n := &node{w: w, name: name, a: a, bases: map[BaseID]netip.AddrPort{}, streams: map[BaseID]netip.AddrPort{}, port: 4000 + 1000*uint16(len(w.peers))}
+	n := &node{w: w, name: name, a: a, bases: map[BaseID]netip.AddrPort{}, streams: map[BaseID]netip.AddrPort{}, tcp: map[BaseID]netip.AddrPort{}, wires: map[BaseID]*wire{}, port: 4000 + 1000*uint16(len(w.peers))}
 	for _, s := range addrs {
 		n.addrs = append(n.addrs, netip.MustParseAddr(s))
 	}
@@ -185,6 +189,10 @@ func (n *node) pump() {
 			if !ok {
 				break
 			}
+			if x := n.wires[tx.Base]; x != nil {
+				x.send(n, tx.Data)
+				continue
+			}
 			from, ok := n.bases[tx.Base]
 			if !ok {
 				n.w.t.Fatalf("%s sends from base %d, which is not bound", n.name, tx.Base)
@@ -207,7 +215,11 @@ func (n *node) handle(e Event) {
 	case EventBind:
 		n.port++
 		local := netip.AddrPortFrom(e.Addr.Addr().WithZone(""), n.port)
-		n.bases[e.Base] = local
+		if e.Network == "tcp4" || e.Network == "tcp6" {
+			n.tcp[e.Base] = local
+		} else {
+			n.bases[e.Base] = local
+		}
 		n.a.HandleBindResult(w.now, e.Gen, e.Base, local, nil)
 	case EventUnbind:
 		if local, ok := n.streams[e.Base]; ok && w.turn != nil {
@@ -215,6 +227,12 @@ func (n *node) handle(e Event) {
 			w.turn.hangUp(local)
 		}
 		delete(n.bases, e.Base)
+		delete(n.tcp, e.Base)
+		if x := n.wires[e.Base]; x != nil {
+			x.hangUp(n)
+		}
+	case EventConnect:
+		w.dial(n, e)
 	case EventDial:
 		n.port++
 		local := netip.AddrPortFrom(n.addrs[0], n.port)

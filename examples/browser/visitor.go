@@ -131,7 +131,7 @@ func (v *visitor) handle(ctx context.Context) {
 			v.started = true
 			for _, player := range v.players {
 				v.work.Go(func() {
-					if _, err := player.Play(ctx); err != nil {
+					if _, _, err := player.Play(ctx); err != nil {
 						v.end(err)
 					}
 				})

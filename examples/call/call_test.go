@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	clips "github.com/openparley/webrtc/examples/call/media"
 	"github.com/openparley/webrtc/media"
 )
 
@@ -124,22 +125,37 @@ func (p *program) wait(t *testing.T, status int) {
 	}
 }
 
-// checkSaved reads what a side has received with the readers of package media: the files are whole and hold frames. How
-// many there should be, the program itself has checked against what the other side says it sent; that depends on how much
-// of its time the machine gave to the players.
+// callLength is how much media the calls of the tests send: so much of the clip's time, however long the machine takes.
+const callLength = 1500 * time.Millisecond
+
+// checkSaved reads what a side has received with the readers of package media: the files are whole, and hold the part of
+// the media sent that a good call receives.
 func checkSaved(t *testing.T, dir, from string) {
 	t.Helper()
-	checkFrames(t, filepath.Join(dir, "audio-from-"+from+".ogg"), func(r io.Reader) (frames, error) {
+	checkFrames(t, filepath.Join(dir, "audio-from-"+from+".ogg"), clips.Melody, func(r io.Reader) (frames, error) {
 		return media.NewOggReader(r)
 	})
-	checkFrames(t, filepath.Join(dir, "video-from-"+from+".ivf"), func(r io.Reader) (frames, error) {
+	checkFrames(t, filepath.Join(dir, "video-from-"+from+".ivf"), clips.Pattern, func(r io.Reader) (frames, error) {
 		return media.NewIVFReader(r)
 	})
 }
 
+// framesOf is how many frames of a clip last as long as the call.
+func framesOf(t *testing.T, load func() (*clips.Clip, error)) (n int) {
+	t.Helper()
+	clip, err := load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for played := time.Duration(0); played < callLength; n++ {
+		played += clip.Frames[n%len(clip.Frames)].Duration
+	}
+	return n
+}
+
 type frames interface{ Next() (media.Sample, error) }
 
-func checkFrames(t *testing.T, path string, open func(io.Reader) (frames, error)) {
+func checkFrames(t *testing.T, path string, load func() (*clips.Clip, error), open func(io.Reader) (frames, error)) {
 	t.Helper()
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -155,8 +171,8 @@ func checkFrames(t *testing.T, path string, open func(io.Reader) (frames, error)
 	for ; err == nil; n++ {
 		_, err = reader.Next()
 	}
-	if !errors.Is(err, io.EOF) || n < 1 {
-		t.Errorf("%s: %v after %d frames", path, err, n)
+	if sent := framesOf(t, load); !errors.Is(err, io.EOF) || float64(n) < enough*float64(sent) {
+		t.Errorf("%s: %v after %d frames of %d", path, err, n, sent)
 	}
 }
 
@@ -179,7 +195,7 @@ func checkFile(t *testing.T, path string, want io.Reader) {
 
 func TestCallInOneProcess(t *testing.T) {
 	dir := t.TempDir()
-	p := start(t, nil, "-duration", "1500ms", "-out", dir, "-message", "good morning")
+	p := start(t, nil, "-duration", callLength.String(), "-out", dir, "-message", "good morning")
 	p.wait(t, 0)
 	for _, want := range []string{
 		"caller says: good morning\n", "callee says: Hello from the callee.\n", "The call was good.\n",
@@ -206,9 +222,9 @@ func TestCallBetweenTwoProcesses(t *testing.T) {
 	line := listener.out.waitFor(t, func(line string) bool { return strings.HasPrefix(line, "listening at ") })
 	url := strings.TrimPrefix(line, "listening at ")
 
-	t.Log("# the caller's media ends first: both hang up then")
+	t.Log("# the caller's media ends first: both hang up when they have sent as much")
 	typed := strings.NewReader("a typed line\nanother one\x1b[2J\n")
-	dialer := start(t, typed, "-dial", url, "-duration", "1500ms", "-out", said, "-file", file)
+	dialer := start(t, typed, "-dial", url, "-duration", callLength.String(), "-out", said, "-file", file)
 	dialer.wait(t, 0)
 	listener.wait(t, 0)
 	for _, want := range []string{"caller says: a typed line\n", "caller says: another one[2J\n"} {

@@ -20,13 +20,15 @@ type chatMessage struct {
 	Text string `json:"text,omitempty"`
 	// Frames is how many frames of each kind ("audio", "video") were sent. With "bye".
 	Frames map[string]uint64 `json:"frames,omitempty"`
+	// Played is how long the media lasts that was sent. With "bye".
+	Played time.Duration `json:"played,omitempty"`
 }
 
 // chat is one side's end of the chat channel. Its methods may be called from any goroutine.
 type chat struct {
 	channel *webrtc.DataChannel
 	onLine  func(text string)
-	onBye   func(frames map[string]uint64)
+	onBye   func(frames map[string]uint64, played time.Duration)
 
 	open     chan struct{} // closed when say works
 	finished chan struct{} // closed when both have said bye and every line has its echo
@@ -48,7 +50,7 @@ type sentLine struct {
 }
 
 // newChat takes over a channel that was just made, here or by the peer. The handlers run on the signaling goroutine.
-func newChat(channel *webrtc.DataChannel, onLine func(string), onBye func(map[string]uint64)) *chat {
+func newChat(channel *webrtc.DataChannel, onLine func(string), onBye func(map[string]uint64, time.Duration)) *chat {
 	c := &chat{
 		channel: channel, onLine: onLine, onBye: onBye,
 		open: make(chan struct{}), finished: make(chan struct{}), closed: make(chan struct{}),
@@ -71,13 +73,13 @@ func (c *chat) say(text string) error {
 	return c.send(chatMessage{Kind: "line", ID: c.lastID, Text: text})
 }
 
-// bye says that nothing follows, and how many frames were sent.
-func (c *chat) bye(frames map[string]uint64) error {
+// bye says that nothing follows, and how many frames of how much time were sent.
+func (c *chat) bye(frames map[string]uint64, played time.Duration) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.saidBye = true
 	c.checkFinished()
-	return c.send(chatMessage{Kind: "bye", Frames: frames})
+	return c.send(chatMessage{Kind: "bye", Frames: frames, Played: played})
 }
 
 func (c *chat) send(m chatMessage) error {
@@ -100,7 +102,7 @@ func (c *chat) receive(message webrtc.DataChannelMessage) {
 	case "echo":
 		c.receiveEcho(m)
 	case "bye":
-		c.onBye(m.Frames)
+		c.onBye(m.Frames, m.Played)
 		c.mu.Lock()
 		c.heardBye = true
 		c.checkFinished()

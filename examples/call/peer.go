@@ -53,9 +53,8 @@ type peer struct {
 	players []*player
 
 	fail      context.CancelCauseFunc // ends the call with an error
-	stopMedia context.CancelFunc
-	connected chan struct{} // closed when the connection is up for the first time
-	chats     chan *chat    // gets the chat once
+	connected chan struct{}           // closed when the connection is up for the first time
+	chats     chan *chat              // gets the chat once
 
 	began time.Time // of the negotiation; of the signaling goroutine alone
 
@@ -69,7 +68,9 @@ type peer struct {
 type player struct {
 	*clips.Player
 	track *webrtc.TrackLocalStaticSample
-	sent  uint64 // frames; to be read when all have been sent
+	// To be read when all has been sent.
+	sent   uint64 // frames
+	played time.Duration
 }
 
 func newPeer(o peerOptions) (*peer, error) {
@@ -104,13 +105,10 @@ func (p *peer) run(ctx, hangUp context.Context, offer bool) (*report, error) {
 	ctx, p.fail = context.WithCancelCause(ctx)
 	leave, left := context.WithCancelCause(ctx)
 	defer context.AfterFunc(hangUp, func() { left(errInterrupted) })()
-	media, stopMedia := context.WithCancel(leave)
-	p.stopMedia = stopMedia
 	defer func() {
 		_ = p.pc.Close()
 		p.fail(errPeerLeft)
 		left(nil)
-		stopMedia()
 		p.work.Wait()
 		<-p.pc.Done()
 	}()
@@ -124,7 +122,7 @@ func (p *peer) run(ctx, hangUp context.Context, offer bool) (*report, error) {
 	if err != nil {
 		return p.report(nil), err
 	}
-	err = p.talk(ctx, leave, media, c)
+	err = p.talk(ctx, leave, c)
 	r := p.report(c)
 	// The channel is closed first, and the connection after it: so nothing is lost that was sent on it.
 	_ = c.channel.Close()
@@ -198,9 +196,12 @@ func (p *peer) stateChanged(state webrtc.PeerConnectionState) {
 func (p *peer) startChat(d *webrtc.DataChannel) {
 	c := newChat(d, func(text string) {
 		p.screen.printf("%s says: %s", p.other, printable(text))
-	}, func(frames map[string]uint64) {
-		// Who says bye has sent everything: this side stops, too, and waits for what is still on its way.
-		p.stopMedia()
+	}, func(frames map[string]uint64, played time.Duration) {
+		// Who says bye has sent everything: this side stops, too, when it has played as long, and waits for what is still on
+		// its way.
+		for _, player := range p.players {
+			player.StopAt(played)
+		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for _, r := range p.recordings {

@@ -5,28 +5,27 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/pion/rtcp"
 )
 
 // talk is the call itself: media, chat and file. It returns when both sides are done, or with an error when ctx ends.
-// leave ends when this side wants to go, media when the media shall stop.
-func (p *peer) talk(ctx, leave, media context.Context, c *chat) error {
-	if p.duration > 0 {
-		var cancel context.CancelFunc
-		media, cancel = context.WithTimeout(media, p.duration)
-		defer cancel()
-	}
+// leave ends when this side wants to go.
+func (p *peer) talk(ctx, leave context.Context, c *chat) error {
 	p.work.Go(func() { p.watchChat(ctx, c) })
 	if err := c.say(p.message); err != nil {
 		return fmt.Errorf("%w: %w", errPeerLeft, err)
 	}
-	p.work.Go(func() { p.readLines(media, c) })
+	p.work.Go(func() { p.readLines(leave, c) })
 	var sending sync.WaitGroup
 	for _, player := range p.players {
+		if p.duration > 0 {
+			player.StopAt(p.duration)
+		}
 		sending.Go(func() {
 			var err error
-			if player.sent, err = player.Play(media); err != nil {
+			if player.sent, player.played, err = player.Play(leave); err != nil {
 				p.fail(err)
 			}
 		})
@@ -35,10 +34,12 @@ func (p *peer) talk(ctx, leave, media context.Context, c *chat) error {
 	sending.Wait()
 
 	frames := make(map[string]uint64)
+	var played time.Duration
 	for _, player := range p.players {
 		frames[player.track.Kind().String()] += player.sent
+		played = max(played, player.played)
 	}
-	if err := c.bye(frames); err != nil {
+	if err := c.bye(frames, played); err != nil {
 		return cmp.Or(context.Cause(ctx), fmt.Errorf("%w: %w", errPeerLeft, err))
 	}
 	return p.finish(ctx, leave, c)

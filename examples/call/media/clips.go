@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/openparley/webrtc"
@@ -84,11 +86,21 @@ type Player struct {
 	write func(media.Sample) error
 	// skip asks for the next frame to be a key frame.
 	skip chan struct{}
+	end  atomic.Int64 // a time.Duration of play
 }
 
 // NewPlayer makes a player that gives each frame to write when its time has come.
 func NewPlayer(clip *Clip, write func(media.Sample) error) *Player {
-	return &Player{clip: clip, write: write, skip: make(chan struct{}, 1)}
+	p := &Player{clip: clip, write: write, skip: make(chan struct{}, 1)}
+	p.end.Store(math.MaxInt64)
+	return p
+}
+
+// StopAt makes Play return once it has played so much, in the time of the clip: on a machine that is late, too, so many
+// frames are sent. Of several ends the first one counts.
+func (p *Player) StopAt(played time.Duration) {
+	for end := p.end.Load(); int64(played) < end && !p.end.CompareAndSwap(end, int64(played)); end = p.end.Load() {
+	}
 }
 
 // KeyFrame makes the player go on with the clip's next key frame, for a receiver that has lost the picture or has just
@@ -100,17 +112,20 @@ func (p *Player) KeyFrame() {
 	}
 }
 
-// Play plays from the clip's beginning until ctx ends, at the pace of the frames, and returns how many it has sent. When
-// it is late, it catches up: what counts is the time since the beginning.
-func (p *Player) Play(ctx context.Context) (frames uint64, err error) {
+// Play plays from the clip's beginning until ctx ends or StopAt says so, at the pace of the frames, and returns how many
+// it has sent and how long they last. When it is late, it catches up: what counts is the time since the beginning.
+func (p *Player) Play(ctx context.Context) (frames uint64, played time.Duration, err error) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	next := time.Now()
+	begin := time.Now()
 	for i := 0; ; i = (i + 1) % len(p.clip.Frames) {
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
-			return frames, nil
+			return frames, played, nil
+		}
+		if int64(played) >= p.end.Load() {
+			return frames, played, nil
 		}
 		select {
 		case <-p.skip:
@@ -119,11 +134,11 @@ func (p *Player) Play(ctx context.Context) (frames uint64, err error) {
 		}
 		frame := p.clip.Frames[i]
 		if err := p.write(frame); err != nil {
-			return frames, err
+			return frames, played, err
 		}
 		frames++
-		next = next.Add(frame.Duration)
-		timer.Reset(time.Until(next))
+		played += frame.Duration
+		timer.Reset(time.Until(begin.Add(played)))
 	}
 }
 

@@ -138,6 +138,7 @@ func (a *Agent) handleCheckResponse(now time.Time, t *transaction, b *base, remo
 	p.counters.response(now.Sub(t.first), t.requests == 1)
 	if t.kind != kindCheck {
 		a.consented(now, t)
+		a.remapped(p, attrs.mapped)
 		return
 	}
 	a.checkSucceeded(now, t, attrs)
@@ -209,7 +210,7 @@ func (a *Agent) checkSucceeded(now time.Time, t *transaction, attrs attributes) 
 	if g != a.cur || !slices.Contains(g.pairs, p) {
 		return // over, or given way to better pairs
 	}
-	local := a.mappedLocal(g, t, attrs.mapped)
+	local := a.mappedLocal(g, p, attrs.mapped)
 	v := p
 	if local != p.local {
 		v = a.discovered(g, local, p)
@@ -248,16 +249,17 @@ func (a *Agent) checkSucceeded(now time.Time, t *transaction, attrs attributes) 
 
 // mappedLocal returns the local candidate that the peer saw, a new peer-reflexive one if there is none (RFC 8445
 // §7.2.5.3.1). Those are not signaled: the peer learns them from our checks.
-func (a *Agent) mappedLocal(g *generation, t *transaction, mapped netip.AddrPort) *localCandidate {
-	if mapped == t.pair.local.Addr {
-		return t.pair.local
+func (a *Agent) mappedLocal(g *generation, p *pair, mapped netip.AddrPort) *localCandidate {
+	from, b := p.local, p.base()
+	if mapped == from.Addr {
+		return from
 	}
-	if public, ok := a.public(t.pair.local); ok && mapped == public {
-		return t.pair.local
+	if public, ok := a.public(from); ok && mapped == public {
+		return from
 	}
 	reflexive := 0
 	for _, l := range g.locals {
-		if l.Addr == mapped && l.base == t.base {
+		if l.Addr == mapped && l.base == b {
 			return l
 		}
 		if l.Type == TypePeerReflexive {
@@ -265,12 +267,12 @@ func (a *Agent) mappedLocal(g *generation, t *transaction, mapped netip.AddrPort
 		}
 	}
 	if reflexive >= maxPeerReflex || len(g.locals) >= maxLocals {
-		return t.pair.local
+		return from
 	}
-	l := &localCandidate{id: a.newID(), base: t.base, Candidate: Candidate{
-		Foundation: a.found.of(TypePeerReflexive, t.base, netip.Addr{}),
-		Component:  1, Transport: t.pair.local.Transport, Priority: t.priority, Addr: mapped,
-		Type: TypePeerReflexive, Related: t.base.local, Ufrag: g.local.Ufrag, TCPType: t.pair.local.TCPType,
+	l := &localCandidate{id: a.newID(), base: b, Candidate: Candidate{
+		Foundation: a.found.of(TypePeerReflexive, b, netip.Addr{}),
+		Component:  1, Transport: from.Transport, Priority: b.priority(TypePeerReflexive), Addr: mapped,
+		Type: TypePeerReflexive, Related: b.local, Ufrag: g.local.Ufrag, TCPType: from.TCPType,
 	}}
 	g.locals = append(g.locals, l)
 	return l

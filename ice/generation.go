@@ -32,6 +32,8 @@ type generation struct {
 	nominating *pair   // the pair whose nomination is on its way (§8.1.1)
 	selected   *pair   // the nominated one
 
+	nominatedAt time.Time // when that nomination began
+
 	reopened   bool        // the selected pair has died and checks go on
 	before     *generation // the one that Rollback goes back to; nil once started
 	started    time.Time   // when checks could begin

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +31,7 @@ type lab struct {
 	turn  *labServer
 
 	signaling func() time.Duration // of the next message
+	signaled  time.Time            // when the last descriptions arrive: they keep their order
 	names     map[string]netip.Addr
 }
 
@@ -121,10 +124,8 @@ func (n *labServer) restart() {
 	n.started++
 	s.AddListener(1, turn.UDP, labTURN)
 	s.AddListener(2, turn.TCP, labTURN)
-	for _, stream := range n.streams {
-		n.l.sim.After(n.l.rtt/2, func(now time.Time) {
-			stream.p.enter(func() { stream.p.a.HandleDisconnect(now, stream.base, io.EOF) })
-		})
+	for _, p := range n.l.peers {
+		p.hangUp()
 	}
 	n.s, n.relays, n.bound = s, map[turn.RelayID]netip.AddrPort{}, map[netip.AddrPort]turn.RelayID{}
 	n.streams, n.queue = map[netip.AddrPort]*labStream{}, nil
@@ -188,7 +189,7 @@ func (n *labServer) toFiveTuple(to turn.FiveTuple, data []byte) {
 		return
 	}
 	stream.down = n.l.stream(stream.down, func(now time.Time) {
-		if n.streams[to.Remote] == stream {
+		if n.streams[to.Remote] == stream && !stream.p.cut {
 			stream.p.enter(func() { stream.p.receive(now, stream.base, labTURN, data) })
 		}
 	})
@@ -201,6 +202,15 @@ func (n *labServer) Transmit() (local, remote netip.AddrPort, data []byte, ecn u
 	d := n.queue[0]
 	n.queue = n.queue[1:]
 	return d.from, d.to, d.data, 0, true
+}
+
+// hangUp breaks the connections of a peer, of which it learns at once.
+func (p *labPeer) hangUp() {
+	for _, base := range slices.Sorted(maps.Keys(p.conns)) {
+		p.l.sim.After(0, func(now time.Time) {
+			p.enter(func() { p.a.HandleDisconnect(now, base, io.EOF) })
+		})
+	}
 }
 
 // stream carries bytes over TCP: what the link would lose comes a retransmission later, and nothing overtakes.
@@ -218,24 +228,29 @@ func (l *lab) stream(last time.Time, do func(now time.Time)) time.Time {
 
 // labPeer is an agent and its driver on a host.
 type labPeer struct {
-	l      *lab
-	name   string
-	host   *netsim.Host
-	a      *Agent
-	nat    *netsim.NAT
-	peer   *labPeer
-	bases  map[BaseID]netip.AddrPort
-	ports  map[uint16]BaseID
-	conns  map[BaseID]netip.AddrPort
-	next   uint16
-	hide   bool // names in the place of host addresses
-	mute   bool // signals no candidates
-	closed bool
+	l     *lab
+	name  string
+	host  *netsim.Host
+	a     *Agent
+	nat   *netsim.NAT
+	peer  *labPeer
+	bases map[BaseID]netip.AddrPort
+	ports map[uint16]BaseID
+	conns map[BaseID]netip.AddrPort
+	gone  map[BaseID]bool
+	next  uint16
+	hide  bool // names in the place of host addresses
+	mute  bool // signals no candidates
+
+	trickled time.Time // when the last candidate that was signaled arrives
+	closed   bool
+	cut      bool // its connections carry nothing
 
 	states  []State
 	selects []labSelection
 	up      time.Duration // when it was connected first
 	heard   int           // application packets
+	onPair  bool          // the latest of them came by the nominated pair, which is the route
 	errors  int
 }
 
@@ -254,6 +269,7 @@ func (l *lab) add(name string, cfg Config, nat *netsim.NAT, addrs ...string) *la
 	p := &labPeer{
 		l: l, name: name, a: a, nat: nat, host: l.sim.Net.AddHost(name), next: 5000 + 1000*uint16(len(l.peers)),
 		bases: map[BaseID]netip.AddrPort{}, ports: map[uint16]BaseID{}, conns: map[BaseID]netip.AddrPort{},
+		gone: map[BaseID]bool{},
 	}
 	for _, addr := range addrs {
 		p.host.AddInterface(nat, l.link, l.link, addr)
@@ -302,9 +318,12 @@ func (p *labPeer) receive(now time.Time, base BaseID, remote netip.AddrPort, dat
 }
 
 func (p *labPeer) application(base BaseID, remote netip.AddrPort) {
-	if p.a.Verified(base, remote) {
-		p.heard++
+	if !p.a.Verified(base, remote) {
+		return
 	}
+	p.heard++
+	s := p.a.cur.selected
+	p.onPair = s != nil && s == p.a.routePair && base == s.local.base.id && remote == s.remote.Addr
 }
 
 func (p *labPeer) Transmit() (local, remote netip.AddrPort, data []byte, ecn uint8, ok bool) {
@@ -319,8 +338,8 @@ func (p *labPeer) Transmit() (local, remote netip.AddrPort, data []byte, ecn uin
 		}
 		from, ok := p.bases[tx.Base]
 		if !ok {
-			if p.closed {
-				continue // the goodbye of a socket that Close has unbound
+			if p.gone[tx.Base] {
+				continue // what waited for a socket that was unbound meanwhile
 			}
 			p.l.fatalf("%s sends from base %d, which is not bound", p.name, tx.Base)
 		}
@@ -335,7 +354,7 @@ func (p *labPeer) sendStream(local netip.AddrPort, data []byte) {
 		return
 	}
 	stream.up = p.l.stream(stream.up, func(now time.Time) {
-		if server.streams[local] == stream && !server.down {
+		if server.streams[local] == stream && !server.down && !p.cut {
 			server.fromClient(now, turn.FiveTuple{Listener: 2, Remote: local}, data)
 			server.pump()
 		}
@@ -377,7 +396,7 @@ func (p *labPeer) handle(e Event) {
 		p.signal(e.Candidate)
 	case EventGatheringState:
 		if e.State == GatheringComplete && !p.mute {
-			l.sim.After(l.signaling(), func(now time.Time) { p.peer.enter(func() { p.peer.a.RemoteEndOfCandidates(now) }) })
+			p.signalEnd()
 		}
 	case EventState:
 		p.states = append(p.states, e.State)
@@ -392,6 +411,7 @@ func (p *labPeer) handle(e Event) {
 }
 
 func (p *labPeer) unbind(base BaseID) {
+	p.gone[base] = true
 	if local, ok := p.conns[base]; ok {
 		delete(p.conns, base)
 		delete(p.l.turn.streams, local)
@@ -429,7 +449,11 @@ func (p *labPeer) signal(c Candidate) {
 		l.names[c.Host] = c.Addr.Addr()
 	}
 	line := c.String()
-	l.sim.After(l.signaling(), func(now time.Time) {
+	at := l.now().Add(l.signaling())
+	if at.After(p.trickled) {
+		p.trickled = at
+	}
+	l.sim.At(at.Sub(netsim.Epoch), func(now time.Time) {
 		parsed, err := ParseCandidate(line)
 		if err != nil {
 			l.fatalf("%s: %v", line, err)
@@ -438,23 +462,64 @@ func (p *labPeer) signal(c Candidate) {
 	})
 }
 
+// signalEnd says that there are no more candidates of this generation, behind the last of them.
+func (p *labPeer) signalEnd() {
+	ufrag := p.a.LocalParameters().Ufrag
+	p.l.describe(p.trickled, func(now time.Time) {
+		if p.peer.a.cur.remote.Ufrag == ufrag {
+			p.peer.enter(func() { p.peer.a.RemoteEndOfCandidates(now) })
+		}
+	})
+}
+
+// describe signals something that keeps its place in the order of the descriptions, not before the given time.
+func (l *lab) describe(least time.Time, do func(now time.Time)) {
+	at := l.now().Add(l.signaling())
+	for _, t := range []time.Time{least, l.signaled} {
+		if t.After(at) {
+			at = t
+		}
+	}
+	l.signaled = at
+	l.sim.At(at.Sub(netsim.Epoch), do)
+}
+
 // connect introduces two peers: a offers, and its candidates trickle behind the offer.
 func (l *lab) connect(a, b *labPeer) {
 	a.peer, b.peer = b, a
 	offer := a.a.LocalParameters()
 	a.enter(func() { a.a.SetRole(l.now(), RoleControlling) })
-	l.sim.After(l.signaling(), func(now time.Time) {
+	l.describe(l.now(), func(now time.Time) {
 		b.enter(func() {
 			b.a.SetRole(now, RoleControlled)
 			l.must(b.a.SetRemoteParameters(now, offer))
 			b.a.Gather(now)
-		})
-		answer := b.a.LocalParameters()
-		l.sim.After(l.signaling(), func(now time.Time) {
-			a.enter(func() { l.must(a.a.SetRemoteParameters(now, answer)) })
+			l.answer(a, b)
 		})
 	})
 	a.enter(func() { a.a.Gather(l.now()) })
+}
+
+// restart exchanges new credentials: a offers.
+func (l *lab) restart(a, b *labPeer) {
+	a.enter(func() {
+		l.must(a.a.Restart(l.now(), Parameters{}))
+		offer := a.a.LocalParameters()
+		l.describe(l.now(), func(now time.Time) {
+			b.enter(func() {
+				l.must(b.a.SetRemoteParameters(now, offer))
+				l.must(b.a.Restart(now, Parameters{}))
+				l.answer(a, b)
+			})
+		})
+	})
+}
+
+func (l *lab) answer(a, b *labPeer) {
+	answer := b.a.LocalParameters()
+	l.describe(l.now(), func(now time.Time) {
+		a.enter(func() { l.must(a.a.SetRemoteParameters(now, answer)) })
+	})
 }
 
 func (l *lab) must(err error) {

@@ -1,6 +1,7 @@
 package ice
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -11,9 +12,15 @@ import (
 // peers that change their mind, as browsers do when a path dies, say it again and again.
 const renominateAfter = 5 * time.Second
 
+// nominationPatience is how long a nomination goes unanswered before another pair that answers is nominated.
+const nominationPatience = 2 * time.Second
+
 // nominate lets a controlling agent nominate a pair once it is time (RFC 8445 §8.1.1): the check is made again, with
 // USE-CANDIDATE.
 func (a *Agent) nominate(now time.Time) {
+	if n := a.cur.nominating; n != nil && !a.cur.nominatedAt.Add(nominationPatience).After(now) && a.heardElsewhere(n) {
+		a.endNomination(n)
+	}
 	p, at := a.nominee()
 	if p == nil || at.After(now) {
 		return
@@ -23,10 +30,46 @@ func (a *Agent) nominate(now time.Time) {
 
 func (a *Agent) startNomination(p *pair) {
 	p.nominate = true
-	a.cur.nominating = p
+	a.cur.nominating, a.cur.nominatedAt = p, a.now
 	a.cur.untrigger(p)
 	p.queued = true
 	a.cur.triggered = slices.Insert(a.cur.triggered, 0, p)
+}
+
+// heardElsewhere tells whether the peer has been heard on a valid pair, but not on the one to be nominated, since then.
+func (a *Agent) heardElsewhere(n *pair) bool {
+	since := a.cur.nominatedAt
+	if n.produced != nil && n.produced.lastReceived.After(since) {
+		return false
+	}
+	return slices.ContainsFunc(a.cur.pairs, func(p *pair) bool {
+		return p != n && p.isValid() && !p.produced.suspect && p.produced.lastReceived.After(since)
+	})
+}
+
+// endNomination gives a nomination up. An answer that comes yet counts no more.
+func (a *Agent) endNomination(n *pair) {
+	a.cur.nominating, n.nominate = nil, false
+	a.cur.untrigger(n)
+	a.dropTransactions(func(t *transaction) bool { return t.useCandidate && t.pair.gen == a.cur })
+	if n.produced != nil {
+		n.produced.suspect = true
+	}
+}
+
+// remapped nominates the selected pair again when the peer sees us at another address than before: a NAT has forgotten us,
+// and a peer that does not know it sends into the void.
+func (a *Agent) remapped(v *pair, mapped netip.AddrPort) {
+	g := a.cur
+	if a.role != RoleControlling || v != g.selected || g.nominating != nil {
+		return
+	}
+	for _, p := range g.pairs {
+		if p.produced == v && a.mappedLocal(g, p, mapped) != v.local {
+			a.startNomination(p)
+			return
+		}
+	}
 }
 
 // renominate repeats a nomination that the agent has followed as the controlled one, now that it is controlling: the peer
@@ -46,6 +89,11 @@ func (a *Agent) renominate() {
 
 // nominationTime returns when nominate will act next; zero: not by itself.
 func (a *Agent) nominationTime() time.Time {
+	if a.cur.nominating != nil {
+		if at := a.cur.nominatedAt.Add(nominationPatience); at.After(a.now) {
+			return at
+		}
+	}
 	if p, at := a.nominee(); p != nil && at.After(a.now) {
 		return at
 	}

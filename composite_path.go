@@ -21,7 +21,11 @@ func (c *composite) updatePath(now time.Time) (changed bool) {
 	if c.dtls == nil {
 		return true
 	}
-	c.dtls.SetMTU(route.MTU - route.Headroom)
+	mtu := route.MTU
+	if route.Stream {
+		mtu = maxPacketIPv6 // nothing is too large for a stream, and there is nothing to find out
+	}
+	c.dtls.SetMTU(mtu - route.Headroom)
 	rtt := c.ice.RTT()
 	c.dtls.SetRTT(rtt)
 	if c.assoc != nil && c.dtlsState == dtls.StateConnected {
@@ -30,11 +34,14 @@ func (c *composite) updatePath(now time.Time) (changed bool) {
 		if route.Remote.Addr().Is6() {
 			largest = maxPacketIPv6
 		}
-		if c.pathLimit > 0 {
+		switch {
+		case route.Stream:
+			largest = mtu
+		case c.pathLimit > 0:
 			largest = max(min(largest, c.pathLimit), route.MTU)
 		}
 		c.assoc.SetPath(now, sctp.Path{
-			MTU: route.MTU - route.Headroom - front - back, MaxMTU: largest - route.Headroom - front - back,
+			MTU: mtu - route.Headroom - front - back, MaxMTU: largest - route.Headroom - front - back,
 			RTT: rtt, Changed: moved,
 		})
 	}

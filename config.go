@@ -75,6 +75,16 @@ type Settings struct {
 	// ICELite makes lite ICE agents, for servers that every peer can reach at an address of their interfaces: host
 	// candidates only, and no checks of their own (RFC 8445, section 2.5). Two lite sides do not connect.
 	ICELite bool
+	// NetworkTypes are what candidates are gathered for and what the peer's are used of. Nil: all four. How TURN servers are
+	// reached is another matter, but by UDP they are only where there are UDP candidates.
+	//
+	// TCP (RFC 6544) makes us connect to peers that listen; it costs a line in the description and no socket. We listen
+	// ourselves with TCPMux, or with TCPPortMin and TCPPortMax.
+	NetworkTypes []NetworkType
+	// TCPMux, if set, is the one TCP port of all connections. TCPPortMin and TCPPortMax have no effect then.
+	TCPMux *TCPMux
+	// TCPPortMin and TCPPortMax, if set, make each connection listen at a TCP port of the range on each address.
+	TCPPortMin, TCPPortMax uint16
 	// UDPMux, if set, is the one port of all connections. UDPPortMin and UDPPortMax have no effect then.
 	UDPMux *UDPMux
 	// ServerTLS is used for connections to TURN servers by TLS and DTLS. Nil: the system's roots, and the name in the URL.
@@ -166,6 +176,7 @@ func NewAPI(s Settings) (*API, error) {
 		s.SRTPProfiles = defaultSRTPProfiles
 	}
 	s.SRTPProfiles = slices.Clone(s.SRTPProfiles)
+	s.NetworkTypes = slices.Clone(s.NetworkTypes)
 	if s.Codecs == nil {
 		s.Codecs = DefaultCodecs()
 	}
@@ -187,6 +198,17 @@ func NewAPI(s Settings) (*API, error) {
 func (s *Settings) validate() error {
 	if (s.UDPPortMin == 0) != (s.UDPPortMax == 0) || s.UDPPortMin > s.UDPPortMax {
 		return &RangeError{Err: fmt.Errorf("UDP ports %d to %d", s.UDPPortMin, s.UDPPortMax)}
+	}
+	if (s.TCPPortMin == 0) != (s.TCPPortMax == 0) || s.TCPPortMin > s.TCPPortMax {
+		return &RangeError{Err: fmt.Errorf("TCP ports %d to %d", s.TCPPortMin, s.TCPPortMax)}
+	}
+	if s.NetworkTypes != nil && len(s.NetworkTypes) == 0 {
+		return typeError("no network types")
+	}
+	for _, t := range s.NetworkTypes {
+		if t < NetworkTypeUDP4 || t > NetworkTypeTCP6 {
+			return typeError("network type %d", int(t))
+		}
 	}
 	if s.MaxMessageSize < 0 || s.DataChannelSendBuffer < 0 || s.TrackBuffer < 0 {
 		return &RangeError{Err: fmt.Errorf("a size is negative")}

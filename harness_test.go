@@ -59,6 +59,8 @@ type pairOptions struct {
 	settings func(name string, s *Settings)
 	// quiet leaves the candidates to the test.
 	quiet bool
+	// streams gives the hosts TCP.
+	streams bool
 }
 
 var testLink = netsim.LinkConfig{Delay: 5 * time.Millisecond}
@@ -97,6 +99,9 @@ func (p *pair) connection(name, addr string, link netsim.LinkConfig, o pairOptio
 	p.t.Helper()
 	host := p.net.Connect(name, link, addr)
 	s := Settings{network: p.live.Host(host)}
+	if o.streams {
+		s.network = p.live.StreamHost(host)
+	}
 	if o.settings != nil {
 		o.settings(name, &s)
 	}

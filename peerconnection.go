@@ -152,6 +152,7 @@ func (pc *PeerConnection) compositeConfig() compositeConfig {
 			Local: pc.firstLocal, Servers: iceServers(pc.config.ICEServers), Rand: s.rand,
 			DisconnectedAfter: s.ICEDisconnectedTimeout, ConsentTimeout: s.consent(),
 			ConsentInterval: s.consentInterval(), HideHosts: s.HideLocalAddresses, Lite: s.ICELite,
+			Networks: s.networks(), TCPPassive: s.listensTCP(),
 			SharedPort: s.UDPMux != nil, PublicAddrs: s.PublicIPs, RemoteFilter: s.RemoteIPFilter,
 		},
 		certificate: dtls.Certificate{Chain: [][]byte{pc.certificate.der}, PrivateKey: pc.certificate.key},

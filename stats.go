@@ -121,6 +121,7 @@ type ICECandidateStats struct {
 	RelatedAddress   string `json:"relatedAddress,omitempty"`
 	RelatedPort      uint16 `json:"relatedPort,omitempty"`
 	UsernameFragment string `json:"usernameFragment,omitempty"`
+	TCPType          string `json:"tcpType,omitempty"`
 }
 
 // CertificateStats is W3C's RTCCertificateStats.

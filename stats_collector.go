@@ -139,7 +139,7 @@ func (c *statsCollector) candidate(s ice.CandidateStats) {
 		Address: candidate.Address, Port: candidate.Port, Protocol: candidate.Protocol.String(),
 		CandidateType: candidate.Typ.String(), Priority: candidate.Priority, Foundation: candidate.Foundation,
 		URL: candidate.URL, RelatedAddress: candidate.RelatedAddress, RelatedPort: candidate.RelatedPort,
-		UsernameFragment: candidate.UsernameFragment,
+		UsernameFragment: candidate.UsernameFragment, TCPType: candidate.TCPType,
 	})
 }
 

@@ -45,8 +45,10 @@ type transport struct {
 	mu       sync.Mutex
 	engine   *composite
 	sockets  map[ice.BaseID]netio.PacketConn
-	muxed    *muxed // nil without Settings.UDPMux
-	unwatch  func() // ends the watching of interfaces; nil: not begun
+	dials    map[ice.BaseID]context.CancelFunc // connections to peers on their way
+	muxed    *muxed                            // nil without Settings.UDPMux
+	tcpMuxed *tcpMuxed                         // nil without Settings.TCPMux
+	unwatch  func()                            // ends the watching of interfaces; nil: not begun
 	closed   bool
 	timer    *time.Timer
 	armed    time.Time // when the timer fires; zero: not armed
@@ -348,6 +350,7 @@ func (t *transport) iceEvent(e ice.Event) {
 		t.events.onICEState(e.State)
 	case ice.EventGatheringState:
 		t.muxed.restarted(t.engine.ice.LocalParameters().Ufrag)
+		t.tcpMuxed.restarted(t.engine.ice.LocalParameters().Ufrag)
 		t.events.onGatheringState(e.State)
 	case ice.EventCandidate:
 		t.events.onCandidate(e.Candidate)

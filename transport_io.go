@@ -1,6 +1,7 @@
 package webrtc
 
 import (
+	"context"
 	"net/netip"
 
 	"github.com/openparley/webrtc/ice"
@@ -22,7 +23,20 @@ func (t *transport) outsideWork(e ice.Event) {
 		t.life.spawn("publish", func() { t.publish(e) })
 	case ice.EventDial:
 		t.life.spawn("dial", func() { t.dial(e) })
+	case ice.EventConnect:
+		ctx, cancel := context.WithTimeout(t.ctx, dialTimeout)
+		if t.dials == nil {
+			t.dials = make(map[ice.BaseID]context.CancelFunc)
+		}
+		t.dials[e.Base] = cancel
+		t.life.spawn("connect", func() {
+			defer cancel()
+			t.connectPeer(ctx, e)
+		})
 	case ice.EventUnbind:
+		if cancel := t.dials[e.Base]; cancel != nil {
+			cancel()
+		}
 		if conn := t.sockets[e.Base]; conn != nil {
 			delete(t.sockets, e.Base)
 			t.life.spawn("unbind", func() { _ = conn.Close() })
@@ -79,6 +93,10 @@ func (t *transport) usable(addr netip.Addr) bool {
 
 // bind is outside work for ICE, in a goroutine of its own.
 func (t *transport) bind(e ice.EventBind) {
+	if e.Network == NetworkTypeTCP4.String() || e.Network == NetworkTypeTCP6.String() {
+		t.bindTCP(e)
+		return
+	}
 	if t.settings.UDPMux != nil {
 		t.bindMuxed(e)
 		return
@@ -109,17 +127,24 @@ func (t *transport) listen(addr netip.AddrPort) (netio.PacketConn, error) {
 	if low == 0 || addr.Port() != 0 {
 		return t.network.ListenUDP(addr)
 	}
+	var conn netio.PacketConn
+	err := inPortRange(low, high, func(port uint16) (err error) {
+		conn, err = t.network.ListenUDP(netip.AddrPortFrom(addr.Addr(), port))
+		return err
+	})
+	return conn, err
+}
+
+// inPortRange tries the ports of a range, from a random one on, until one of them is free.
+func inPortRange(low, high uint16, listen func(port uint16) error) (err error) {
 	count := int(high) - int(low) + 1
 	first := int(randomUint16()) % count
-	var failed error
 	for i := range count {
-		conn, err := t.network.ListenUDP(netip.AddrPortFrom(addr.Addr(), low+uint16((first+i)%count)))
-		if err == nil {
-			return conn, nil
+		if err = listen(low + uint16((first+i)%count)); err == nil {
+			return nil
 		}
-		failed = err
 	}
-	return nil, failed
+	return err
 }
 
 // bindMuxed makes a base on the mux, which reads for it.

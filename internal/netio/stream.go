@@ -64,8 +64,13 @@ type stream struct {
 
 // NewStream makes a PacketConn of a connection, whose packets all go to and come
 // from its other end. Close sends what waits, for a moment.
-func NewStream(c net.Conn, f Framing) PacketConn {
+func NewStream(c net.Conn, f Framing) PacketConn { return ResumeStream(c, f, nil) }
+
+// ResumeStream is NewStream for a connection that somebody has begun to read. The
+// stream keeps what was read.
+func ResumeStream(c net.Conn, f Framing, read []byte) PacketConn {
 	s := &stream{
+		buf: read, end: len(read),
 		c: c, framing: f, local: addrPort(c.LocalAddr()), remote: addrPort(c.RemoteAddr()),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
@@ -228,4 +233,43 @@ func (system) DialTCP(ctx context.Context, remote netip.AddrPort) (net.Conn, err
 		return nil, fmt.Errorf("netio: dial: %w", err)
 	}
 	return c, nil
+}
+
+// A StreamNetwork is a Network whose hosts connect to each other by TCP.
+type StreamNetwork interface {
+	// DialTCPFrom connects from a local address, at a port of the system's choice.
+	DialTCPFrom(ctx context.Context, local netip.Addr, remote netip.AddrPort) (net.Conn, error)
+	// ListenTCP listens at an address. The zero address stands for all, port zero for
+	// one of the system's choice.
+	ListenTCP(local netip.AddrPort) (net.Listener, error)
+}
+
+// DialTCPFrom implements StreamNetwork. ICE asks for signs of life itself: TCP's
+// own are off.
+func (system) DialTCPFrom(ctx context.Context, local netip.Addr, remote netip.AddrPort) (net.Conn, error) {
+	d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(local, 0)), KeepAlive: -1}
+	c, err := d.DialContext(ctx, "tcp", remote.String())
+	if err != nil {
+		return nil, fmt.Errorf("netio: dial: %w", err)
+	}
+	return c, nil
+}
+
+// ListenTCP implements StreamNetwork.
+func (system) ListenTCP(local netip.AddrPort) (net.Listener, error) {
+	l := net.ListenConfig{KeepAlive: -1}
+	address := local.String()
+	if !local.Addr().IsValid() {
+		address = fmt.Sprintf(":%d", local.Port())
+	}
+	listener, err := l.Listen(context.Background(), "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("netio: listen: %w", err)
+	}
+	return listener, nil
+}
+
+// StreamAddrs returns the two ends of a connection: local and remote.
+func StreamAddrs(c net.Conn) (local, remote netip.AddrPort) {
+	return addrPort(c.LocalAddr()), addrPort(c.RemoteAddr())
 }

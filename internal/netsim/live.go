@@ -23,13 +23,14 @@ type Live struct {
 	ResolveDelay time.Duration
 
 	// Guarded by mu.
-	mu      sync.Mutex
-	net     *Network
-	sockets map[*Host][]*socket
-	nextEph map[*Host]uint16
-	timer   *time.Timer
-	armed   time.Time
-	closed  bool
+	mu        sync.Mutex
+	net       *Network
+	sockets   map[*Host][]*socket
+	listeners []*streamListener
+	nextEph   map[*Host]uint16
+	timer     *time.Timer
+	armed     time.Time
+	closed    bool
 }
 
 // NewLive takes over a network.

@@ -123,6 +123,14 @@ func (r *received) wait(ctx context.Context, frames uint64, audio int) error {
 	}
 }
 
+// more waits for this many further packets of audio.
+func (r *received) more(ctx context.Context, audio int) error {
+	r.mu.Lock()
+	packets := r.audio
+	r.mu.Unlock()
+	return r.wait(ctx, 0, packets+audio)
+}
+
 // decode has the video that was received so far decoded by ffprobe, and returns the number of its frames.
 func (r *received) decode(ctx context.Context, t *testing.T) (frames int, err error) {
 	name := filepath.Join(t.TempDir(), "received.ivf")

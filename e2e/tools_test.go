@@ -305,7 +305,10 @@ type identity struct {
 	certFile, keyFile string
 }
 
-func newIdentity(t *testing.T, kind string) *identity {
+func newIdentity(t *testing.T, kind string) *identity { return newIdentityFor(t, kind) }
+
+// newIdentityFor makes one for some names and addresses.
+func newIdentityFor(t *testing.T, kind string, names ...string) *identity {
 	t.Helper()
 	check := func(err error) {
 		t.Helper()
@@ -324,6 +327,13 @@ func newIdentity(t *testing.T, kind string) *identity {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: kind},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+	}
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	check(err)

@@ -74,6 +74,7 @@ type Client struct {
 	// Finding out that the server has forgotten us.
 	traffic  bool // packets were sent since probeAt was set
 	heardAt  time.Time
+	rtt      time.Duration // of the latest request
 	probeAt  time.Time
 	requests []*request
 

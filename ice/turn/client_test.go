@@ -588,7 +588,7 @@ func TestForgottenAssociation(t *testing.T) {
 		k.advance(20 * time.Millisecond)
 	}
 	list := k.events()
-	if e, ok := last[EventDial](list); !ok || e.Gen != 2 || k.now.Sub(begin) > 2600*time.Millisecond {
+	if e, ok := last[EventDial](list); !ok || e.Gen != 2 || k.now.Sub(begin) > 1800*time.Millisecond {
 		t.Errorf("%+v after %v", list, k.now.Sub(begin))
 	}
 }

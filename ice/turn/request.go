@@ -20,6 +20,7 @@ type request struct {
 	nonce      []byte    // the same for the nonce
 	challenges int
 
+	sent  time.Time // when it was sent first
 	next  time.Time // when it is sent again, or fails
 	rto   time.Duration
 	count int // how often it was sent
@@ -32,8 +33,11 @@ const (
 	streamTimeout = 39500 * time.Millisecond
 	// closingRequests is how often a goodbye is sent.
 	closingRequests = 3
-	// dtlsProbes is how often it is asked over DTLS whether the server has the allocation still.
-	dtlsProbes  = 2
+	// dtlsProbes is how often it is asked over DTLS whether the server has the allocation still; the first time waits for two
+	// round trips, between leastProbe and mostProbe, the next ones twice as long: 1.5 s together at most.
+	dtlsProbes  = 3
+	leastProbe  = 100 * time.Millisecond
+	mostProbe   = 214 * time.Millisecond
 	maxRequests = maxPeers + 2
 )
 
@@ -55,7 +59,10 @@ func (c *Client) send(r *request) bool {
 func (c *Client) write(r *request) {
 	r.id = c.newTransactionID()
 	r.auth, r.nonce = c.key, c.nonce
-	r.count, r.rto = 0, c.cfg.RTO
+	r.count, r.rto, r.sent = 0, c.cfg.RTO, c.now
+	if r.probe && c.cfg.Transport == DTLS {
+		r.rto = min(max(2*c.rtt, leastProbe), mostProbe)
+	}
 	m := &c.tx
 	start(m, stun.NewType(r.method, stun.ClassRequest), r.id)
 	switch r.method {

@@ -64,6 +64,9 @@ func (c *Client) response(pkt []byte) error {
 		return err
 	}
 	c.heardAt = c.now
+	if r.count == 1 { // Karn's rule: otherwise it may be the answer to either
+		c.rtt = c.now.Sub(r.sent)
+	}
 	if a.unknowns > 0 { // RFC 8489 §6.3.3: such a response ends the transaction as failed
 		c.end(r)
 		c.failed(r, fmt.Errorf("%w: unknown attribute %#x in the response", ErrPacket, a.unknown[0]))

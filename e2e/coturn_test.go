@@ -51,7 +51,7 @@ func startCoturn(t *testing.T, certFile, keyFile string) *coturn {
 	t.Helper()
 	dir := t.TempDir()
 	c := &coturn{t: t, args: []string{
-	"-n", "--no-cli", "--lt-cred-mech", "--realm", "lab", "--user", turnUser + ":" + turnPassword,
+		"-n", "--no-cli", "--lt-cred-mech", "--realm", "lab", "--user", turnUser + ":" + turnPassword,
 		"--listening-ip", labAddr, "--relay-ip", labAddr, "--listening-port", turnPort, "--tls-listening-port", turnSecurePort,
 		"--cert", certFile, "--pkey", keyFile, "--userdb", filepath.Join(dir, "db"), "--pidfile", filepath.Join(dir, "pid"),
 		"--log-file", "stdout", "--simple-log", "--no-multicast-peers", "--relay-threads", "1",

@@ -201,8 +201,8 @@ type digest struct {
 }
 
 type candidate struct {
-	Address, Protocol, CandidateType string
-	Port                             int
+	Address, Protocol, CandidateType, RelayProtocol string
+	Port                                            int
 }
 
 func (c candidate) String() string { return c.CandidateType + " " + c.Address }

@@ -226,11 +226,16 @@ type call struct {
 	// goActive makes this library the DTLS client: its peer is told a=setup:active or passive where JSEP says actpass.
 	goActive bool
 	media    bool
+	// config is the browser's RTCConfiguration; nil: the default.
+	config *webrtc.Configuration
 }
 
 // connect negotiates, with the offer's role rewritten on its way if need be, and lets candidates trickle both ways.
 func (c call) connect(ctx context.Context, p *goPeer, page *browser.Page) error {
 	options := map[string]any{"media": c.media}
+	if c.config != nil {
+		options["config"] = c.config
+	}
 	if err := page.Call(ctx, nil, "peer.start", options); err != nil {
 		return err
 	}

@@ -31,13 +31,14 @@ const (
 
 // Browser is one running browser with a profile of its own. Safe for concurrent use.
 type Browser struct {
-	kind    Kind
-	cmd     *exec.Cmd
-	exited  chan struct{}
-	profile string
-	conn    *rpc
-	driver  driver
-	log     *tail
+	kind     Kind
+	trustAll bool
+	cmd      *exec.Cmd
+	exited   chan struct{}
+	profile  string
+	conn     *rpc
+	driver   driver
+	log      *tail
 }
 
 // driver is what the two protocols do differently.
@@ -56,6 +57,10 @@ type Options struct {
 	HideAddresses bool
 	// NoPostQuantum leaves ML-KEM out of the browser's DTLS.
 	NoPostQuantum bool
+	// Names makes every host name stand for this address, in Firefox; Chromium does without names. Empty: as elsewhere.
+	Names string
+	// TrustAll makes the browser take any certificate of a TLS server.
+	TrustAll bool
 }
 
 // Launch starts a browser. The context bounds the start alone.
@@ -64,7 +69,7 @@ func Launch(ctx context.Context, kind Kind, o Options) (*Browser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("browser: %w", err)
 	}
-	b := &Browser{kind: kind, profile: profile, exited: make(chan struct{}), log: &tail{}}
+	b := &Browser{kind: kind, trustAll: o.TrustAll, profile: profile, exited: make(chan struct{}), log: &tail{}}
 	args, urlIn := chromiumArgs(profile, o), chromiumURL
 	if kind == Firefox {
 		args, urlIn = firefoxArgs(profile), firefoxURL
@@ -124,7 +129,7 @@ func (b *Browser) connect(ctx context.Context, host lab.Host, url string) error 
 	}
 	b.conn = conn
 	if b.kind == Firefox {
-		b.driver, err = newBiDi(ctx, conn)
+		b.driver, err = newBiDi(ctx, conn, b.trustAll)
 	} else {
 		b.driver = &devTools{conn: conn}
 	}

@@ -16,6 +16,9 @@ func chromiumArgs(profile string, o Options) []string {
 		"--autoplay-policy=no-user-gesture-required",
 		"--use-fake-device-for-media-stream", "--remote-debugging-port=0", "--user-data-dir=" + profile,
 	}
+	if o.TrustAll {
+		args = append(args, "--ignore-certificate-errors")
+	}
 	var without []string  // one switch for all features: the last one counts
 	if !o.HideAddresses { // who is allowed to use the camera is shown addresses
 		args = append(args, "--use-fake-ui-for-media-stream")

@@ -44,6 +44,9 @@ func writeFirefoxPrefs(profile string, o Options) error {
 	if o.NoPostQuantum {
 		prefs += "user_pref(\"media.webrtc.enable_pq_hybrid_kex\", false);\n"
 	}
+	if o.Names != "" {
+		prefs += fmt.Sprintf("user_pref(\"network.dns.forceResolve\", %q);\n", o.Names)
+	}
 	if err := os.WriteFile(filepath.Join(profile, "user.js"), []byte(prefs), 0o600); err != nil {
 		return fmt.Errorf("browser: %w", err)
 	}
@@ -59,8 +62,9 @@ func firefoxURL(line string) (string, bool) {
 // biDi speaks WebDriver BiDi: a tab is a browsing context.
 type biDi struct{ conn *rpc }
 
-func newBiDi(ctx context.Context, conn *rpc) (*biDi, error) {
-	if err := conn.call(ctx, "", "session.new", map[string]any{"capabilities": struct{}{}}, nil); err != nil {
+func newBiDi(ctx context.Context, conn *rpc, trustAll bool) (*biDi, error) {
+	wanted := map[string]any{"alwaysMatch": map[string]any{"acceptInsecureCerts": trustAll}}
+	if err := conn.call(ctx, "", "session.new", map[string]any{"capabilities": wanted}, nil); err != nil {
 		return nil, err
 	}
 	events := map[string]any{"events": []string{"log.entryAdded"}}

@@ -133,6 +133,7 @@ func (s *Server) fromClient(now time.Time, from turn.FiveTuple, pkt []byte, out 
 		}
 	case turn.IsMessage(pkt):
 		s.mu.RUnlock()
+		s.flush(out) // the request may end the relay: what is in front of it leaves first
 		s.control(func(now time.Time) {
 			_, _, _ = s.engine.HandlePacket(now, from, pkt) // the error is for the engine's counters
 		})

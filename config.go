@@ -54,7 +54,8 @@ type Settings struct {
 	// Its handler runs with locks held: it must not call the connection.
 	Logger *slog.Logger
 
-	// SignalingLoop runs the callbacks of this API's connections. Nil: each connection has a goroutine of its own.
+	// SignalingLoop runs the callbacks of this API's connections. Nil: each connection has a goroutine of its own,
+	// while there are events.
 	SignalingLoop SignalingLoop
 
 	// IncludeLoopback lets ICE use addresses of the loopback interface.

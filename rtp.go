@@ -38,7 +38,7 @@ type rtpPipe struct {
 	rtcpOut  [][]byte // compounds of the application and of feedback, before protection
 	reporter uint32   // whose feedback it is: the first outgoing source, or 1
 	ended    bool
-	scratch  [256]byte
+	scratch  []byte // of the packet that is being made
 
 	dropped rtpDropped
 }
@@ -490,6 +490,7 @@ func (r *rtpPipe) pump(now time.Time) (moved bool) {
 		ssrc := s.stats.SSRC()
 		for {
 			pkt, n := s.nack.Next(now, r.scratch[:0], r.reporter, ssrc)
+			r.scratch = pkt
 			if n == 0 {
 				break
 			}

@@ -2,6 +2,7 @@ package webrtc
 
 import (
 	"sync"
+	"time"
 )
 
 // A SignalingLoop runs the callbacks of one PeerConnection or of many, in place of the goroutine that each connection
@@ -100,21 +101,24 @@ type event struct {
 //	          post                     queue empty
 //	idle ─────────────▶ scheduled ─────────────────▶ idle
 //	  └──────────── close ────┴──▶ closed (the FIFO is discarded)
+//
+// The goroutine starts with the first event, waits for more, and goes when none has come for long: the next event starts
+// another, so that there is one at most at any time.
 type signaling struct {
-	life *lifetime
-
 	// Immutable after newSignaling.
+	life *lifetime
 	loop SignalingLoop
-	turn func()        // on the loop
-	wake chan struct{} // without a loop: wakes the goroutine
+	turn func() // on the loop
 
-	mu        sync.Mutex // Only a pool's is locked under it.
+	mu        sync.Mutex // Under it only life's counter and a pool's lock are taken.
 	queue     []event    // nil when empty
 	scheduled bool
 	closed    bool
+	wake      chan struct{} // wakes the goroutine; nil: there is none, or a loop serves
+	drained   time.Time     // when the goroutine began to wait
 }
 
-// newSignaling starts the signaling goroutine, unless a loop serves.
+// newSignaling makes the FIFO of a connection. A nil loop means a goroutine of its own.
 func newSignaling(loop SignalingLoop, life *lifetime) *signaling {
 	s := &signaling{loop: loop, life: life}
 	if loop != nil {
@@ -122,15 +126,6 @@ func newSignaling(loop SignalingLoop, life *lifetime) *signaling {
 			defer s.life.leave()
 			s.drain()
 		}
-	} else {
-		s.wake = make(chan struct{}, 1)
-		life.spawn("signaling", func() {
-			for range s.wake {
-				if !s.drain() {
-					return
-				}
-			}
-		})
 	}
 	return s
 }
@@ -151,12 +146,48 @@ func (s *signaling) post(e event) {
 	}
 	s.scheduled = true
 	if s.loop == nil {
-		signal(s.wake)
+		s.serve()
 		return
 	}
 	// The loop's turn counts as one of the connection's goroutines: Done waits for it.
 	if s.life.enter() {
 		s.loop.Post(s.turn)
+	}
+}
+
+// serve wakes the goroutine, or starts it. mu is held.
+func (s *signaling) serve() {
+	if s.wake == nil {
+		wake := make(chan struct{}, 1)
+		s.wake = wake
+		s.life.spawn("signaling", func() {
+			for range wake {
+				if !s.drain() {
+					return
+				}
+			}
+		})
+	}
+	signal(s.wake)
+}
+
+// idleGoroutine is how long the goroutine waits for events before it is worth its stack to start another.
+const idleGoroutine = time.Second
+
+// rest lets the goroutine go if it has waited for long. It is called now and then.
+func (s *signaling) rest(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.scheduled && now.Sub(s.drained) >= idleGoroutine {
+		s.dismiss()
+	}
+}
+
+// dismiss ends the goroutine once it waits. mu is held.
+func (s *signaling) dismiss() {
+	if s.wake != nil {
+		close(s.wake)
+		s.wake = nil
 	}
 }
 
@@ -169,6 +200,7 @@ func (s *signaling) drain() bool {
 		s.mu.Lock()
 		if s.closed || len(s.queue) == 0 {
 			s.scheduled = false
+			s.drained = time.Now()
 			open := !s.closed
 			s.mu.Unlock()
 			return open
@@ -208,9 +240,7 @@ func (s *signaling) close() {
 	}
 	s.closed = true
 	s.queue = nil
-	if s.wake != nil {
-		signal(s.wake)
-	}
+	s.dismiss()
 }
 
 // call runs a user's handler on the signaling goroutine, unless the connection was closed.

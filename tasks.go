@@ -1,6 +1,8 @@
 package webrtc
 
 import (
+	"time"
+
 	"github.com/openparley/webrtc/dtls"
 	"github.com/openparley/webrtc/ice"
 	"github.com/openparley/webrtc/sctp"
@@ -185,6 +187,9 @@ func (pc *PeerConnection) onICERole(r ice.Role) {
 		return nil
 	})
 }
+
+// onTick implements transportEvents.
+func (pc *PeerConnection) onTick(now time.Time) { pc.events.rest(now) }
 
 // onChannelRefused implements transportEvents.
 func (pc *PeerConnection) onChannelRefused(dc *DataChannel, err error) {

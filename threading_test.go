@@ -420,3 +420,25 @@ func TestAHundredGoroutinesCallEverything(t *testing.T) {
 		wg.Wait()
 	})
 }
+
+func TestSignalingGoroutineRestsWhileNothingHappens(t *testing.T) {
+	inBubble(t, pairOptions{}, func(p *pair) {
+		serving := func(pc *PeerConnection) bool { return get(&pc.events.mu, &pc.events.wake) != nil }
+		a, b := p.dataPair(nil)
+		checkEcho(p, a, b)
+		if !serving(p.a) || !serving(p.b) {
+			t.Error("no goroutine after a message")
+		}
+		t.Log("# a minute of consent checks, which are nobody's events")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if serving(p.a) || serving(p.b) {
+			t.Error("the goroutine waits for nothing")
+		}
+		t.Log("# the next message starts another")
+		checkEcho(p, a, b)
+		if !serving(p.a) || !serving(p.b) {
+			t.Error("no goroutine after a message")
+		}
+	})
+}

@@ -75,6 +75,8 @@ type transportEvents interface {
 	onChannel(dcep.Event)
 	onChannelRefused(*DataChannel, error)
 	onTrackFlows(*TrackRemote)
+	// onTick says that the timer has fired: once in some seconds at least, while there is a route.
+	onTick(now time.Time)
 }
 
 // newTransport makes a transport and its engine; nothing runs before gather.
@@ -239,6 +241,7 @@ func (t *transport) tick() {
 	}
 	t.armed = time.Time{}
 	t.engine.advance(now)
+	t.events.onTick(now)
 	t.exit(now)
 }
 

@@ -1,6 +1,7 @@
 package dtls
 
 import (
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -72,6 +73,11 @@ func (c *Conn) updateIfWorn(now time.Time) {
 
 // flightAcked goes on after the peer has acknowledged a message.
 func (c *Conn) flightAcked(now time.Time) error {
+	if c.cfg.Role == RoleClient && c.hs == nil {
+		// The server has all of the handshake and says nothing more in its epoch. It keeps its own keys of it longer: a client may
+		// not have heard the ACK (RFC 9147 §5.8.1).
+		c.reads = slices.DeleteFunc(c.reads, func(r *readEpoch) bool { return r.epoch == epochHandshake })
+	}
 	if c.update.sent {
 		c.update.sent = false
 		if err := c.nextWriteEpoch(); err != nil {

@@ -85,7 +85,7 @@ func New(cfg Config) (*Agent, error) {
 	if cfg.Lite {
 		cfg.Role = RoleControlled
 	}
-	a := &Agent{cfg: cfg, rng: rand.NewChaCha8(seed), role: cfg.Role, found: foundations{}}
+	a := &Agent{cfg: cfg, rng: rand.NewChaCha8(seed), role: cfg.Role}
 	a.tieBreaker = a.rng.Uint64()
 	a.cur = a.newGeneration()
 	a.cur.setLocal(cfg.Local)

@@ -147,27 +147,41 @@ func (c *Candidate) parseExtensions(f []string) error {
 
 // String returns the candidate-attribute with its leading "candidate:", as W3C's RTCIceCandidate.candidate has it.
 func (c Candidate) String() string {
-	var b strings.Builder
-	b.Grow(160)
-	host := c.Host
-	if host == "" {
-		host = c.Addr.Addr().WithZone("").String()
+	b := append(make([]byte, 0, 160), "candidate:"...)
+	word := func(s string) { b = append(append(b, s...), ' ') }
+	number := func(n uint64) { b = append(strconv.AppendUint(b, n, 10), ' ') }
+	address := func(a netip.Addr) { b = append(a.WithZone("").AppendTo(b), ' ') }
+	word(c.Foundation)
+	number(uint64(c.Component))
+	word(c.Transport)
+	number(uint64(c.Priority))
+	if c.Host != "" {
+		word(c.Host)
+	} else {
+		address(c.Addr.Addr())
 	}
-	fmt.Fprintf(&b, "candidate:%s %d %s %d %s %d typ %s",
-		c.Foundation, c.Component, c.Transport, c.Priority, host, c.Addr.Port(), c.Type)
+	number(uint64(c.Addr.Port()))
+	word("typ")
+	word(c.Type.String())
 	if c.Related.Addr().IsValid() {
-		fmt.Fprintf(&b, " raddr %s rport %d", c.Related.Addr().WithZone(""), c.Related.Port())
+		word("raddr")
+		address(c.Related.Addr())
+		word("rport")
+		number(uint64(c.Related.Port()))
 	}
 	if c.TCPType != "" {
-		b.WriteString(" tcptype " + c.TCPType)
+		word("tcptype")
+		word(c.TCPType)
 	}
 	if c.Ufrag != "" {
-		b.WriteString(" ufrag " + c.Ufrag)
+		word("ufrag")
+		word(c.Ufrag)
 	}
 	for _, e := range c.Extensions {
-		b.WriteString(" " + e.Name + " " + e.Value)
+		word(e.Name)
+		word(e.Value)
 	}
-	return b.String()
+	return string(b[:len(b)-1])
 }
 
 func parseNumber(s string, low, high uint64) (uint64, error) {

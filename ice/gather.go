@@ -113,7 +113,7 @@ func (a *Agent) SetPolicy(p TransportPolicy) { a.cfg.Policy = p }
 func (a *Agent) startGathering(now time.Time) {
 	a.dropTransactions(func(t *transaction) bool { return t.kind == kindServer || t.kind == kindRefresh })
 	a.bases = slices.DeleteFunc(a.bases, func(b *base) bool { return !b.bound })
-	a.found = foundations{} // they mean something within a generation only
+	a.found = nil // they mean something within a generation only
 	a.gather = gathering{
 		gen: a.gather.gen + 1, state: GatheringActive, listing: true, deadline: now.Add(a.cfg.GatherTimeout),
 	}

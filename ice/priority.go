@@ -2,6 +2,7 @@ package ice
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 )
 
@@ -62,20 +63,21 @@ func localPreferences(addrs []netip.Addr) []uint16 {
 }
 
 // foundations names what candidates have in common (RFC 8445 §5.1.1.3): type, base address, server and transport.
-type foundations map[foundationKey]string
+// There are few, so the place in the list, from one on, is the name.
+type foundations []foundation
 
-type foundationKey struct {
+type foundation struct {
 	kind         CandidateType
 	base, server netip.Addr
 	tcp          bool
 }
 
-func (f foundations) of(t CandidateType, b *base, server netip.Addr) string {
-	key := foundationKey{t, b.local.Addr(), server, b.tcp != tcpNone}
-	name, ok := f[key]
-	if !ok {
-		name = strconv.Itoa(len(f) + 1)
-		f[key] = name
+func (f *foundations) of(t CandidateType, b *base, server netip.Addr) string {
+	wanted := foundation{t, b.local.Addr(), server, b.tcp != tcpNone}
+	i := slices.Index(*f, wanted)
+	if i < 0 {
+		i = len(*f)
+		*f = append(*f, wanted)
 	}
-	return name
+	return strconv.Itoa(i + 1)
 }

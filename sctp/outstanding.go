@@ -70,7 +70,7 @@ func (o *outstanding) add() (tsn uint32, c *sentChunk) {
 }
 
 func (o *outstanding) grow() {
-	buf := make([]sentChunk, max(16, 2*len(o.buf)))
+	buf := make([]sentChunk, max(4, 2*len(o.buf)))
 	for t := o.base; t != o.next; t++ {
 		buf[t&uint32(len(buf)-1)] = *o.at(t)
 	}

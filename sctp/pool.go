@@ -12,7 +12,7 @@ const (
 
 // bufferPool is an explicit free list of buffers by size class.
 type bufferPool struct {
-	free  [maxClass - minClass + 1][][]byte
+	free  *[maxClass - minClass + 1][][]byte // nil: nothing was put since the last trim
 	kept  int
 	limit int // on kept: what may be in use at once; an idle association gives all of it back (see heartbeat.go)
 }
@@ -25,11 +25,11 @@ func (p *bufferPool) get(n int) []byte {
 	if c > maxClass {
 		return make([]byte, n)
 	}
-	list := &p.free[c-minClass]
-	k := len(*list) - 1
-	if k < 0 {
+	if p.free == nil || len(p.free[c-minClass]) == 0 {
 		return make([]byte, n, 1<<c)
 	}
+	list := &p.free[c-minClass]
+	k := len(*list) - 1
 	b := (*list)[k]
 	(*list)[k] = nil
 	*list = (*list)[:k]
@@ -42,6 +42,9 @@ func (p *bufferPool) put(b []byte) {
 	c := classOf(cap(b))
 	if c > maxClass || cap(b) != 1<<c || p.kept+cap(b) > p.limit {
 		return
+	}
+	if p.free == nil {
+		p.free = new([maxClass - minClass + 1][][]byte)
 	}
 	p.free[c-minClass] = append(p.free[c-minClass], b)
 	p.kept += cap(b)

@@ -9,6 +9,7 @@ import (
 // written without them.
 func (s *Session) Marshal() string {
 	w := &writer{}
+	w.b.Grow(s.sizeHint())
 	o := s.Origin
 	w.line("v=0")
 	w.line("o=", orDash(o.Username), " ", strconv.FormatUint(o.SessionID, 10), " ", strconv.FormatUint(o.SessionVersion, 10),
@@ -37,6 +38,17 @@ func (s *Session) Marshal() string {
 	return w.b.String()
 }
 
+// sizeHint guesses the length of the text, so that it is neither copied while it grows nor kept with half as much air.
+func (s *Session) sizeHint() int {
+	const head, section, line = 192, 384, 80
+	n := head
+	for i := range s.Media {
+		m := &s.Media[i]
+		n += section + line*(len(m.Candidates)+2*len(m.Codecs)+len(m.Extensions)+2*len(m.SSRCs)+len(m.Attributes))
+	}
+	return n
+}
+
 func or(s, fallback string) string {
 	if s == "" {
 		return fallback
@@ -54,7 +66,7 @@ var lineBreaks = strings.NewReplacer("\r", "", "\n", "")
 
 func (w *writer) line(parts ...string) {
 	for _, p := range parts {
-		if strings.ContainsAny(p, "\r\n") {
+		if strings.IndexByte(p, '\n') >= 0 || strings.IndexByte(p, '\r') >= 0 {
 			p = lineBreaks.Replace(p)
 		}
 		w.b.WriteString(p)

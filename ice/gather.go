@@ -180,12 +180,23 @@ func usableLocals(addrs []netip.Addr) []netip.Addr {
 	var kept []netip.Addr
 	for _, addr := range addrs {
 		addr = addr.Unmap()
-		if addr.IsValid() && !addr.IsUnspecified() && !addr.IsMulticast() && !slices.Contains(kept, addr) &&
+		if addr.IsValid() && !addr.IsUnspecified() && !addr.IsMulticast() && !deprecated(addr) && !slices.Contains(kept, addr) &&
 			len(kept) < maxBases {
 			kept = append(kept, addr)
 		}
 	}
 	return kept
+}
+
+var siteLocal = netip.MustParsePrefix("fec0::/10")
+
+// deprecated tells whether an address is IPv4-compatible or site-local (RFC 8445 §5.1.1.1: MUST NOT be included).
+func deprecated(addr netip.Addr) bool {
+	if addr.Is4() || addr.IsLoopback() {
+		return false
+	}
+	b := addr.As16()
+	return [12]byte(b[:12]) == [12]byte{} || siteLocal.Contains(addr)
 }
 
 // useInterface takes up the base that there is for an address, or asks for one.

@@ -200,3 +200,87 @@ func TestNamesWithoutAddress(t *testing.T) {
 		t.Errorf("%v, %d names", err, len(s.a.resolves))
 	}
 }
+
+// §10, §13: what a generation has announced is over with end-of-candidates: nothing comes behind it.
+func TestRFC8838Section13_NothingBehindTheEnd(t *testing.T) {
+	for seed := range uint64(20) {
+		w := newWorld(t, seed)
+		w.addTURN(false)
+		w.delay = time.Duration(1+w.rng.IntN(200)) * time.Millisecond
+		w.loss, w.deadSTUN = 0.2*w.rng.Float64(), w.rng.IntN(2) == 0
+		a, b := w.add("a", withTURN(), "10.0.0.1", "10.0.2.1"), w.add("b", withTURN(), "10.0.1.1")
+		a.nat, b.nat = newNAT("198.51.100.1", true), newNAT("198.51.100.2", false)
+		w.connect(a, b)
+		w.run(time.Minute, nil)
+		for _, n := range []*node{a, b} {
+			ended := false
+			for _, e := range n.events {
+				if g, ok := e.(EventGatheringState); ok {
+					ended = g.State == GatheringComplete
+				}
+				if c, ok := e.(EventCandidate); ok && ended {
+					t.Errorf("seed %d: %v behind the end", seed, c.Candidate)
+				}
+			}
+			if !ended {
+				t.Errorf("seed %d: gathering never ends", seed)
+			}
+		}
+	}
+}
+
+// §12: a pair that trickles in waits if its foundation has had success, and freezes while another one of it is checked.
+func TestRFC8838Section12_StatesOfLatePairs(t *testing.T) {
+	s := newScript(t, RoleControlled)
+	add := func(port uint16, foundation string) {
+		t.Helper()
+		c := Candidate{
+			Foundation: foundation, Component: 1, Transport: "udp", Priority: 1000 - uint32(port)%1000,
+			Addr: netip.AddrPortFrom(peerAddr.Addr(), port),
+		}
+		if err := s.a.AddRemoteCandidate(s.now, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(9000, "f")
+	first := s.wantRequest()
+	add(9001, "f")
+	if got := s.pair(1).State; got != PairFrozen {
+		t.Errorf("of a foundation that is checked: %v", got)
+	}
+	s.succeed(first)
+	if got := s.pair(1).State; got == PairFrozen {
+		t.Errorf("of a foundation that has had success: %v", got)
+	}
+	add(9002, "f")
+	if got := s.pair(2).State; got == PairFrozen {
+		t.Errorf("the next one of it: %v", got)
+	}
+	add(9003, "g")
+	if got := s.pair(3).State; got == PairFrozen {
+		t.Errorf("of another foundation: %v", got)
+	}
+}
+
+// §9, §11: a candidate with the ufrag of no known generation waits for its parameters, and makes no pair.
+func TestRFC8838Section11_CandidatesOfOtherGenerations(t *testing.T) {
+	s := newScript(t, RoleControlled)
+	c := Candidate{Foundation: "1", Component: 1, Transport: "udp", Priority: 100, Addr: peerAddr, Ufrag: "next"}
+	if err := s.a.AddRemoteCandidate(s.now, c); err != nil {
+		t.Fatal(err)
+	}
+	s.wantNothing()
+	if n := len(s.a.Stats().Pairs); n != 0 {
+		t.Errorf("%d pairs", n)
+	}
+	t.Log("# the parameters come, and then our side of the restart")
+	s.peer = Parameters{Ufrag: "next", Pwd: "abcdefghijklmnopqrstuvw"}
+	s.setRemote()
+	if err := s.a.Restart(s.now, Parameters{}); err != nil {
+		t.Fatal(err)
+	}
+	s.bindAll("10.0.0.1")
+	if r := s.nextSentOrNow(); r.Remote != peerAddr || string(username(r.Message)) != "next:"+s.a.LocalParameters().Ufrag {
+		t.Errorf("a check to %v as %s", r.Remote, username(r.Message))
+	}
+}

@@ -206,7 +206,7 @@ func (s *script) response(r sent, mapped netip.AddrPort) []byte {
 
 func (s *script) errorResponse(r sent, code stun.ErrorCode) []byte {
 	s.t.Helper()
-	return stun.MustBuild(r.Message, stun.BindingError, code,
+	return stun.MustBuild(r.Message, stun.BindingError, stun.ErrorCodeAttribute{Code: code, Reason: []byte("because")},
 		stun.NewShortTermIntegrity(s.peer.Pwd), stun.Fingerprint).Raw
 }
 

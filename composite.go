@@ -250,10 +250,11 @@ func (c *composite) connectSCTP(now time.Time) {
 	c.assoc.Connect(now)
 }
 
-// handlePacket takes one datagram. RFC 7983 tells the protocols apart by the first byte.
-func (c *composite) handlePacket(now time.Time, base ice.BaseID, remote netip.AddrPort, pkt []byte) {
+// handlePacket takes one datagram. RFC 7983 tells the protocols apart by the first byte. It reports false for a STUN message
+// that has failed its checks.
+func (c *composite) handlePacket(now time.Time, base ice.BaseID, remote netip.AddrPort, pkt []byte) (ok bool) {
 	if len(pkt) == 0 || c.closed {
-		return
+		return false
 	}
 	c.counters.packetsReceived++
 	c.counters.bytesReceived += uint64(len(pkt))
@@ -266,8 +267,10 @@ func (c *composite) handlePacket(now time.Time, base ice.BaseID, remote netip.Ad
 		if len(inner.Data) > 0 && inner.Data[0] > 3 {
 			c.handleApplication(now, inner.Base, inner.Remote, inner.Data)
 		}
+		return err == nil
 	default:
 		c.handleApplication(now, base, remote, pkt)
+		return true
 	}
 }
 

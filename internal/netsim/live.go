@@ -86,7 +86,7 @@ func (l *Live) deliverLocked() {
 		if !ok {
 			return
 		}
-		if s := l.socketFor(d.Host, d.To); s != nil {
+		if s := l.socketFor(d.Host, d.From, d.To); s != nil {
 			s.arrive(d)
 		}
 	}
@@ -111,18 +111,24 @@ func (l *Live) arm() {
 }
 
 // socketFor finds the receiver: a socket bound to the address goes before one
-// bound to all of them.
-func (l *Live) socketFor(h *Host, to netip.AddrPort) *socket {
-	var wild *socket
-	for _, s := range l.sockets[h] {
-		if s.bound == to {
-			return s
+// bound to all of them. Of those that share a port, the flow decides.
+func (l *Live) socketFor(h *Host, from, to netip.AddrPort) (best *socket) {
+	var rank uint64
+	for i, s := range l.sockets[h] {
+		r := uint64(0)
+		switch {
+		case s.bound == to:
+			r = 2
+		case s.takesAll(to.Addr()) && s.bound.Port() == to.Port():
+			r = 1
+		default:
+			continue
 		}
-		if s.takesAll(to.Addr()) && s.bound.Port() == to.Port() {
-			wild = s
+		if r = r<<32 | uint64(spread(from, i)); r >= rank {
+			best, rank = s, r
 		}
 	}
-	return wild
+	return best
 }
 
 // liveHost is the netio.Network of one host.
@@ -183,6 +189,10 @@ const firstEphemeral = 49152
 
 // ListenUDP implements netio.Network.
 func (h liveHost) ListenUDP(local netip.AddrPort) (netio.PacketConn, error) {
+	return h.listen(local, false)
+}
+
+func (h liveHost) listen(local netip.AddrPort, shared bool) (netio.PacketConn, error) {
 	l := h.live
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -190,7 +200,10 @@ func (h liveHost) ListenUDP(local netip.AddrPort) (netio.PacketConn, error) {
 	if addr.IsValid() && !addr.IsUnspecified() && !h.host.owns(addr) {
 		return nil, fmt.Errorf("netsim: listen: %w", syscall.EADDRNOTAVAIL)
 	}
-	s := &socket{live: l, host: h.host, both: !addr.IsValid(), ready: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &socket{
+		live: l, host: h.host, both: !addr.IsValid(), shared: shared,
+		ready: make(chan struct{}, 1), done: make(chan struct{}),
+	}
 	if s.both {
 		addr = netip.IPv6Unspecified()
 	}
@@ -200,6 +213,9 @@ func (h liveHost) ListenUDP(local netip.AddrPort) (netio.PacketConn, error) {
 	}
 	s.bound = netip.AddrPortFrom(addr, port)
 	for _, o := range l.sockets[h.host] {
+		if shared && o.shared && o.bound == s.bound {
+			continue
+		}
 		if o.bound.Port() == port && (o.bound == s.bound || o.takesAll(addr) || s.takesAll(o.bound.Addr())) {
 			return nil, fmt.Errorf("netsim: listen: %w", syscall.EADDRINUSE)
 		}

@@ -28,6 +28,7 @@ type socket struct {
 
 	// Guarded by live.mu.
 	closed bool
+	shared bool // others may have the same port
 	queue  []arrival
 	queued int // bytes
 }

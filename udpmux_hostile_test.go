@@ -1,0 +1,246 @@
+package webrtc
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pion/stun/v3"
+
+	"github.com/openparley/webrtc/ice"
+	"github.com/openparley/webrtc/internal/netio"
+	"github.com/openparley/webrtc/internal/netsim"
+)
+
+func iceParameters(pc *PeerConnection) ice.Parameters {
+	pc.transport.mu.Lock()
+	defer pc.transport.mu.Unlock()
+	return pc.transport.engine.ice.LocalParameters()
+}
+
+// check is a connectivity check for p.b as p.a would send it. With another key its integrity is wrong.
+func (p *pair) check(key string) []byte {
+	ours := iceParameters(p.b)
+	return stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername(ours.Ufrag+":"+iceParameters(p.a).Ufrag),
+		stun.RawAttribute{Type: stun.AttrPriority, Length: 4, Value: []byte{1, 2, 3, 4}},
+		stun.NewShortTermIntegrity(ours.Pwd+key), stun.Fingerprint).Raw
+}
+
+// holds wants an address to be a connection's.
+func (w *muxWorld) holds(pc *PeerConnection, remote netip.AddrPort) {
+	w.t.Helper()
+	if h := w.mux.remotes.get(remote); h.m != pc.transport.muxed || !h.answered {
+		w.t.Errorf("%v is another's: %+v", remote, h)
+	}
+}
+
+func TestUDPMuxIsNotPoisoned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMuxWorld(t)
+		defer w.close()
+		pairs := w.connectAll(2)
+		p, evil := pairs[0], pairs[1]
+		defer closePair(p.pair)
+		defer closePair(evil.pair)
+		remote := w.remotes(p.pair.b)[0]
+		t.Log("# somebody with a connection of its own forges checks from the victim's address")
+		for range 10 {
+			w.forge(remote, evil.check(""))
+			p.echo(p.a, p.b, "still here")
+			p.echo(p.b, p.a, "and so are we")
+			w.holds(p.pair.b, remote)
+		}
+		if n := len(w.remotes(evil.pair.b)); n != 1 {
+			t.Errorf("the forger has %d addresses", n)
+		}
+		t.Log("# somebody sends with the victim's user name, but not its password, from everywhere")
+		for i := range 200 {
+			w.forge(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 2, 0, byte(i)}), 4000), p.check("not"))
+		}
+		p.echo(p.a, p.b, "still here")
+		if n := len(w.remotes(p.pair.b)); n != 1 {
+			t.Errorf("the victim has %d addresses", n)
+		}
+		t.Log("# somebody repeats a check that was recorded, from everywhere")
+		recorded := p.check("")
+		for i := range 200 {
+			w.forge(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 3, 0, byte(i)}), 4000), recorded)
+		}
+		p.echo(p.a, p.b, "still here")
+		p.echo(p.b, p.a, "and so are we")
+		w.holds(p.pair.b, remote)
+		if n := len(w.remotes(p.pair.b)); n > maxMuxRemotes {
+			t.Errorf("the victim has %d addresses", n)
+		}
+		if n := w.mux.Stats().RemoteAddresses; n > maxMuxRemotes+1 {
+			t.Errorf("%d addresses in the table", n)
+		}
+	})
+}
+
+func TestUDPMuxDropsRubbish(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMuxWorld(t)
+		defer w.close()
+		pairs := w.connectAll(3)
+		p := pairs[0]
+		remote := w.remotes(p.pair.b)[0]
+		before := w.mux.Stats()
+		t.Log("# what is nobody's touches nobody")
+		const flood = 2000
+		seed := rand.New(rand.NewPCG(1, 2))
+		for i := range flood {
+			data := make([]byte, 1+seed.IntN(100))
+			for k := range data {
+				data[k] = byte(seed.Uint32())
+			}
+			if i%4 == 0 && len(data) >= 2 {
+				data[0], data[1] = 0, 1
+			}
+			w.forge(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 4, byte(i >> 8), byte(i)}), uint16(1+i)), data)
+		}
+		synctest.Wait()
+		p.echo(p.a, p.b, "through the flood")
+		s := w.mux.Stats()
+		if n := s.PacketsUnknown - before.PacketsUnknown; n != flood {
+			t.Errorf("%d packets were nobody's, want %d", n, flood)
+		}
+		if s.RemoteAddresses != before.RemoteAddresses {
+			t.Errorf("%d addresses in the table", s.RemoteAddresses)
+		}
+		t.Log("# what seems to come from a peer ends nothing")
+		for range flood {
+			data := make([]byte, 1+seed.IntN(100))
+			for k := range data {
+				data[k] = byte(seed.Uint32())
+			}
+			w.forge(remote, data)
+		}
+		for _, p := range pairs {
+			p.echo(p.a, p.b, "still here")
+			p.echo(p.b, p.a, "and so are we")
+		}
+		w.holds(p.pair.b, remote)
+		for _, p := range pairs {
+			closePair(p.pair)
+		}
+	})
+}
+
+func TestUDPMuxFindsNobodyForRubbish(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMuxWorld(t)
+		defer w.close()
+		stranger := netip.MustParseAddrPort("10.9.9.9:9")
+		for _, pkt := range [][]byte{{}, {0}, {0, 1}, {1, 1}, {20}, {128}, make([]byte, 20), append([]byte{0, 1, 0, 0}, make([]byte, 40)...)} {
+			if to := w.mux.find(stranger, pkt); to != nil {
+				t.Errorf("%x has found a connection", pkt)
+			}
+		}
+		if raceEnabled {
+			return
+		}
+		t.Log("# and costs no memory")
+		var batch netio.Batch
+		batch.Messages = []netio.Message{
+			{Data: make([]byte, 100), Remote: stranger},
+			{Data: strangersCheck(), Remote: stranger},
+			{Data: append([]byte{128}, make([]byte, 99)...), Segment: 10, Remote: stranger},
+		}
+		if n := testing.AllocsPerRun(100, func() { w.mux.dispatch(w.mux.ports[0], &batch) }); n != 0 {
+			t.Errorf("%v allocations for a batch", n)
+		}
+	})
+}
+
+// strangersCheck is a check for a connection that does not exist.
+func strangersCheck() []byte {
+	return stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername("no:body"), stun.Fingerprint).Raw
+}
+
+// A peer that changes its address again and again goes on, whichever reader serves it, and leaves little behind.
+func TestUDPMuxRoaming(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMuxWorld(t)
+		defer w.close()
+		var host *netsim.Host
+		w.live.Do(func(n *netsim.Network) { host = n.Connect("roamer", testLink, "10.1.0.1/8") })
+		roamer := &watchedNetwork{Network: w.live.Host(host), changed: map[*func()]bool{}, live: w.live}
+		p := w.pairWith(w.connection(roamer, nil))
+		defer closePair(p)
+		a, b := p.dataPair(nil)
+		for _, pc := range []*PeerConnection{p.a, p.b} {
+			pc.OnICECandidate(nil)
+		}
+		for i := range maxMuxRemotes + 9 {
+			roamer.move(host, fmt.Sprintf("10.5.0.%d/8", 1+i))
+			start := time.Now()
+			p.echo(a, b, "there")
+			p.echo(b, a, "and back")
+			if d := time.Since(start); d > 2*time.Second {
+				t.Errorf("messages both ways after %v", d)
+			}
+			time.Sleep(10 * time.Second)
+		}
+		if n := w.mux.Stats().RemoteAddresses; n > maxMuxRemotes {
+			t.Errorf("%d addresses in the table", n)
+		}
+	})
+}
+
+// A peer vanishes, and somebody else gets its address and port: the packets go to the connection of whoever is there.
+func TestUDPMuxAddressChangesHands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMuxWorld(t)
+		defer w.close()
+		host := w.net.Connect("nat", testLink, "10.1.0.1/8")
+		client := func() *PeerConnection {
+			api, err := NewAPI(Settings{network: w.live.Host(host), UDPPortMin: 5000, UDPPortMax: 5000})
+			if err != nil {
+				t.Fatal(err)
+			}
+			pc, err := api.NewPeerConnection(Configuration{Certificates: []Certificate{w.cert}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return pc
+		}
+		remote := netip.MustParseAddrPort("10.1.0.1:5000")
+		first := w.pairWith(client())
+		first.dataPair(nil)
+		w.holds(first.b, remote)
+		t.Log("# the first one goes without a word")
+		old := first.check("")
+		up := func(up bool) { w.live.Do(func(*netsim.Network) { host.Interfaces()[0].SetUp(up) }) }
+		up(false)
+		first.must(first.a.Close())
+		<-first.a.Done()
+		up(true)
+		second := w.pairWith(client())
+		a, b := second.dataPair(nil)
+		second.echo(a, b, "in")
+		second.echo(b, a, "out")
+		w.holds(second.b, remote)
+		if s := first.b.ConnectionState(); s != PeerConnectionStateConnected && s != PeerConnectionStateDisconnected {
+			t.Errorf("the first one is %v already", s)
+		}
+		t.Log("# a recorded check of the first one does not give it back")
+		w.forge(remote, old)
+		w.forge(remote, first.check("not"))
+		second.echo(a, b, "in")
+		w.holds(second.b, remote)
+		t.Log("# nor does the end of the first one take it away")
+		time.Sleep(time.Minute)
+		if s := first.b.ConnectionState(); s != PeerConnectionStateFailed {
+			t.Errorf("the first one is %v", s)
+		}
+		first.must(first.b.Close())
+		<-first.b.Done()
+		w.holds(second.b, remote)
+		second.echo(a, b, "in")
+		closePair(second)
+	})
+}

@@ -48,8 +48,10 @@ func (b *base) scoped(remote netip.AddrPort) netip.AddrPort {
 type gathering struct {
 	gen      uint64
 	state    GatheringState
-	listing  bool // the interfaces are asked for
-	looking  bool // the same, after gathering
+	listing  bool         // the interfaces are asked for
+	looking  bool         // the same, after gathering
+	stale    bool         // and they have changed since
+	addrs    []netip.Addr // the interfaces' addresses, as they were last
 	deadline time.Time
 	servers  []*server
 	queries  []*query
@@ -148,10 +150,12 @@ func (a *Agent) HandleInterfacesResult(now time.Time, gen uint64, addrs []netip.
 		if err == nil {
 			a.takeChange(addrs)
 		}
+		a.lookAgain()
 		a.run(now)
 		return
 	}
 	a.gather.listing = false
+	a.lookAgain()
 	if err != nil {
 		a.post(EventCandidateError{Code: 701, Text: "interfaces: " + err.Error()})
 		addrs = nil
@@ -160,6 +164,7 @@ func (a *Agent) HandleInterfacesResult(now time.Time, gen uint64, addrs []netip.
 		}
 	}
 	addrs = usableLocals(addrs)
+	a.gather.addrs = addrs
 	prefs := localPreferences(addrs)
 	for _, b := range a.bases {
 		b.gone = true
@@ -173,30 +178,6 @@ func (a *Agent) HandleInterfacesResult(now time.Time, gen uint64, addrs []netip.
 		}
 	}
 	a.run(now)
-}
-
-// usableLocals drops what no candidate is made of (RFC 8445 §5.1.1.1), and repetitions.
-func usableLocals(addrs []netip.Addr) []netip.Addr {
-	var kept []netip.Addr
-	for _, addr := range addrs {
-		addr = addr.Unmap()
-		if addr.IsValid() && !addr.IsUnspecified() && !addr.IsMulticast() && !deprecated(addr) && !slices.Contains(kept, addr) &&
-			len(kept) < maxBases {
-			kept = append(kept, addr)
-		}
-	}
-	return kept
-}
-
-var siteLocal = netip.MustParsePrefix("fec0::/10")
-
-// deprecated tells whether an address is IPv4-compatible or site-local (RFC 8445 §5.1.1.1: MUST NOT be included).
-func deprecated(addr netip.Addr) bool {
-	if addr.Is4() || addr.IsLoopback() {
-		return false
-	}
-	b := addr.As16()
-	return [12]byte(b[:12]) == [12]byte{} || siteLocal.Contains(addr)
 }
 
 // useInterface takes up the base that there is for an address, or asks for one.

@@ -23,6 +23,30 @@ func pairPriority(g, d uint32) uint64 {
 	return p
 }
 
+// usableLocals drops what no candidate is made of (RFC 8445 §5.1.1.1), and repetitions.
+func usableLocals(addrs []netip.Addr) []netip.Addr {
+	var kept []netip.Addr
+	for _, addr := range addrs {
+		addr = addr.Unmap()
+		if addr.IsValid() && !addr.IsUnspecified() && !addr.IsMulticast() && !deprecated(addr) && !slices.Contains(kept, addr) &&
+			len(kept) < maxBases {
+			kept = append(kept, addr)
+		}
+	}
+	return kept
+}
+
+var siteLocal = netip.MustParsePrefix("fec0::/10")
+
+// deprecated tells whether an address is IPv4-compatible or site-local (RFC 8445 §5.1.1.1: MUST NOT be included).
+func deprecated(addr netip.Addr) bool {
+	if addr.Is4() || addr.IsLoopback() {
+		return false
+	}
+	b := addr.As16()
+	return [12]byte(b[:12]) == [12]byte{} || siteLocal.Contains(addr)
+}
+
 // localPreferences orders the addresses of a host as RFC 8421 §4 wants it: IPv6 first, but IPv4 mixed in evenly, so that a
 // family that does not work costs no more than its share of the checks; within a family in the order of the driver, except
 // that loopback and link-local addresses come last. The result holds a preference for each address, each a different one.

@@ -11,17 +11,30 @@ import (
 // and its candidates are checked although a pair was nominated before. No signaling is needed as long as the peer can still
 // be reached where it was: it learns our new addresses from the checks. Spurious calls cost a look at the interfaces.
 func (a *Agent) NetworkChanged(now time.Time) {
-	if a.state == StateClosed || a.state == StateFailed || a.gather.state == GatheringNew || a.gather.listing || a.gather.looking {
+	if a.state == StateClosed || a.state == StateFailed || a.gather.state == GatheringNew {
 		return
 	}
-	a.gather.looking = true
-	a.post(EventInterfaces{a.gather.gen})
+	a.gather.stale = true
+	if !a.gather.listing && !a.gather.looking {
+		a.lookAgain()
+	}
 	a.Advance(now)
 }
 
-// takeChange compares the interfaces with the bases.
+// lookAgain asks for the interfaces if they have changed since they were asked for.
+func (a *Agent) lookAgain() {
+	if a.gather.stale {
+		a.gather.stale, a.gather.looking = false, true
+		a.post(EventInterfaces{a.gather.gen})
+	}
+}
+
+// takeChange compares the interfaces with what they were.
 func (a *Agent) takeChange(addrs []netip.Addr) {
 	addrs = usableLocals(addrs)
+	before := a.gather.addrs
+	a.gather.addrs = addrs
+	gone := slices.DeleteFunc(slices.Clone(before), func(b netip.Addr) bool { return slices.Contains(addrs, b) })
 	prefs := localPreferences(addrs)
 	for _, b := range slices.Clone(a.bases) {
 		if !slices.Contains(addrs, b.want) {
@@ -34,6 +47,59 @@ func (a *Agent) takeChange(addrs []netip.Addr) {
 				a.resumeGathering()
 				a.bind(addr, prefs[i], kind)
 			}
+		}
+	}
+	a.moveRelays(gone)
+	if slices.ContainsFunc(addrs, func(b netip.Addr) bool { return !slices.Contains(before, b) }) {
+		a.askServersAgain()
+	}
+	a.hurryRequests()
+}
+
+// moveRelays makes the connections to servers anew that were made from an address which is gone, or that are being made:
+// nobody would tell them before a long time without answers.
+func (a *Agent) moveRelays(gone []netip.Addr) {
+	if len(gone) == 0 {
+		return
+	}
+	for _, r := range slices.Clone(a.relays) {
+		from := r.under.local.Addr()
+		lost := slices.ContainsFunc(gone, func(g netip.Addr) bool { return g.WithZone("") == from })
+		if r.under.stream && (lost || !r.under.bound) && r.state != relayQueued {
+			a.undial(r)
+			r.client.Reconnect(a.now)
+			a.pumpRelay(r)
+		}
+	}
+}
+
+// askServersAgain comes back to the servers that could not be reached, or whose names had no address, now that there is
+// another network.
+func (a *Agent) askServersAgain() {
+	for _, s := range a.gather.servers {
+		if len(s.addrs) == 0 && !s.resolving {
+			a.resumeGathering()
+			s.resolving = true
+			a.post(EventResolve{Gen: a.gather.gen, ID: s.id, Host: s.Host})
+		}
+		n := len(a.relays)
+		a.addConnectedRelay(s)
+		if len(a.relays) > n {
+			a.resumeGathering()
+		}
+	}
+}
+
+// hurryRequests sends again what waits for an answer. Routes change with interfaces: what was lost a moment ago may arrive
+// now, and need not wait for a timer that has grown long.
+func (a *Agent) hurryRequests() {
+	for _, r := range slices.Clone(a.relays) {
+		r.client.Hurry(a.now)
+		a.pumpRelay(r)
+	}
+	for _, t := range a.transactions {
+		if !t.once() && !t.cancelled && t.requests < a.cfg.MaxRequests {
+			t.requests, t.next = 1, a.now
 		}
 	}
 }

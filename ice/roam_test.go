@@ -88,6 +88,111 @@ func TestRoaming(t *testing.T) {
 	}
 }
 
+// moveStreams gives a node other addresses, and whoever is connected from those before waits for it in vain.
+func (n *node) moveStreams(addrs ...string) {
+	for _, local := range n.streams {
+		delete(n.w.turn.clients, local)
+	}
+	n.move(addrs...)
+}
+
+// A connection to a server does not tell that its local address is gone: it would be silent for minutes.
+func TestRoamingByAConnection(t *testing.T) {
+	for _, gap := range []time.Duration{0, 5 * time.Second, 20 * time.Second} {
+		w, a, b := relayPair(t, withTURN(overTCP), withTURN(), false)
+		w.blocked = udpOf(a)
+		w.connect(a, b)
+		w.run(5*time.Second, nil)
+		w.chat(a, b)
+		a.mute, b.mute = true, true
+		if gap > 0 {
+			t.Log("# no network: attempts to connect fail at once, and in the end are given up")
+			a.moveStreams()
+			w.run(gap, nil)
+			a.move("10.7.0.1")
+		} else {
+			a.moveStreams("10.7.0.1")
+		}
+		if took := w.mediaBack(a, b, 10*time.Second); took > 30*w.delay {
+			t.Errorf("media is back after %v, %v one way\n%s", took, w.delay, w.trace.String())
+		}
+		if n := len(a.streams); n != 1 {
+			t.Errorf("%d connections", n)
+		}
+	}
+}
+
+// A host that begins without a network comes to its servers when there is one.
+func TestServersAreAskedWhenThereIsANetwork(t *testing.T) {
+	w, a, b := relayPair(t, withTURN(overTCP, func(c *Config) { c.Servers[0].Host = "turn.example.org" }), withTURN(), false)
+	w.blocked = udpOf(a)
+	a.addrs = nil
+	w.connect(a, b)
+	w.run(6*time.Second, nil)
+	w.names = map[string][]netip.Addr{"turn.example.org": {turnServer.Addr()}}
+	t.Log("# a network, and with it names")
+	a.move("10.0.0.1")
+	if !w.run(2*time.Second, func() bool { return a.up() && b.up() }) {
+		t.Fatalf("no connection\n%s", w.trace.String())
+	}
+	w.chat(a, b)
+}
+
+// An address is there before the route that goes with it: what was sent into the void does not wait for its timers.
+func TestRequestsAreSentAgainWhenTheNetworkChanges(t *testing.T) {
+	w, a, b := relayPair(t, withTURN(), withTURN(), false)
+	w.connect(a, b)
+	w.run(5*time.Second, nil)
+	a.mute, b.mute = true, true
+	through := false
+	w.blocked = func(from, to netip.AddrPort) bool { return !through && udpOf(a)(from, to) }
+	a.move("10.7.0.1")
+	w.run(2600*time.Millisecond, nil) // the requests have gone at 0, 0.5 and 1.5 s
+	through = true
+	a.move("10.7.0.1")
+	if took := w.mediaBack(a, b, 10*time.Second); took > 30*w.delay {
+		t.Errorf("media is back after %v, %v one way\n%s", took, w.delay, w.trace.String())
+	}
+}
+
+// What changes while the interfaces are being listed is not overlooked.
+func TestAChangeDuringTheListing(t *testing.T) {
+	w := newWorld(t, 1)
+	a := w.add("a", Config{}, "198.51.100.1")
+	take := func() (list []EventInterfaces) {
+		for e, ok := a.a.Event(); ok; e, ok = a.a.Event() {
+			if i, is := e.(EventInterfaces); is {
+				list = append(list, i)
+			}
+		}
+		return list
+	}
+	want := func(n int) EventInterfaces {
+		t.Helper()
+		list := take()
+		if len(list) != n {
+			t.Fatalf("asked %d times, want %d", len(list), n)
+		}
+		return append(list, EventInterfaces{})[0]
+	}
+	a.a.Gather(w.now)
+	first := want(1)
+	a.a.NetworkChanged(w.now)
+	want(0)
+	a.a.HandleInterfacesResult(w.now, first.Gen, nil, nil)
+	want(1)
+	a.a.NetworkChanged(w.now)
+	a.a.NetworkChanged(w.now)
+	want(0)
+	a.a.HandleInterfacesResult(w.now, first.Gen, nil, nil)
+	want(1)
+	a.a.HandleInterfacesResult(w.now, first.Gen, a.addrs, nil)
+	want(0)
+	if len(a.a.bases) == 0 {
+		t.Error("the address was overlooked")
+	}
+}
+
 func TestANewInterfaceChangesNothingThatWorks(t *testing.T) {
 	w := newWorld(t, 1)
 	a, b := w.add("a", Config{}, "198.51.100.1"), w.add("b", Config{}, "198.51.100.2")

@@ -234,6 +234,13 @@ func (n *node) handle(e Event) {
 	case EventConnect:
 		w.dial(n, e)
 	case EventDial:
+		if len(n.addrs) == 0 {
+			w.after(0, func() {
+				n.a.HandleDialResult(w.now, e.Base, netip.AddrPort{}, errors.New("network is unreachable"))
+				n.pump()
+			})
+			return
+		}
 		n.port++
 		local := netip.AddrPortFrom(n.addrs[0], n.port)
 		w.after(2*w.delay, func() {

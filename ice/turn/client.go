@@ -2,6 +2,7 @@ package turn
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -194,6 +195,41 @@ func (c *Client) HandleDisconnect(now time.Time, gen uint64, err error) {
 		c.finish()
 	default:
 	}
+}
+
+var errMoved = errors.New("turn: the local address of the connection is gone")
+
+// Reconnect begins anew because this host has lost the address that its connection was made from, or is being made from: no
+// answer would come any more. Over UDP it does nothing.
+func (c *Client) Reconnect(now time.Time) {
+	c.now = now
+	if c.cfg.Transport == UDP {
+		return
+	}
+	c.redials = 0
+	switch c.state {
+	case StateAllocated:
+		c.lose(errMoved)
+	case StateAllocating, StateDialing:
+		c.dropRequests()
+		c.connect()
+	default:
+	}
+}
+
+// Hurry does at once what the client would do after a while because it had no success before: it sends the requests again
+// that wait for an answer, and asks for the next connection. It is worth it when the network has changed.
+func (c *Client) Hurry(now time.Time) {
+	c.now = now
+	if !c.redialAt.IsZero() {
+		c.redials, c.redialAt = 0, now
+	}
+	for _, r := range c.requests {
+		if !c.cfg.Transport.Stream() && r.count < c.attempts(r) {
+			r.next, r.rto = now, c.cfg.RTO
+		}
+	}
+	c.Advance(now)
 }
 
 // redial tries again after a while, if there has been an allocation, and fails if not: then others are better than us.

@@ -12,21 +12,24 @@ import (
 // netlink is a socket that the kernel tells of changes by.
 type netlink struct{ f *os.File }
 
-// openEvents subscribes to changes of links and addresses.
+// openEvents subscribes to changes of links and addresses, and of routes: an
+// address is often there a moment before anything can be sent from it.
 func openEvents() (events, error) {
-	fd, err := routeSocket()
+	fd, err := routeSocket(unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_ROUTE)
 	if err != nil {
 		return nil, err
 	}
 	return &netlink{os.NewFile(uintptr(fd), "netlink")}, nil
 }
 
-func routeSocket() (fd int, err error) {
+// routeSocket opens a socket that is told of links, addresses and what else is
+// asked for.
+func routeSocket(more uint32) (fd int, err error) {
 	fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
 		return 0, os.NewSyscallError("socket", err)
 	}
-	groups := uint32(unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR)
+	groups := more | unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR
 	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
 		_ = unix.Close(fd)
 		return 0, os.NewSyscallError("bind", err)
@@ -39,7 +42,7 @@ func routeSocket() (fd int, err error) {
 // whether that was anything. The kernel queues a message before the call that
 // changed something returns.
 func openChanges() (changed func() bool, err error) {
-	fd, err := routeSocket()
+	fd, err := routeSocket(0)
 	if err != nil {
 		return nil, err
 	}

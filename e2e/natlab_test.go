@@ -76,7 +76,7 @@ func TestNATLab(t *testing.T) {
 	var hosts [2]lab.Host
 	for i := range routers {
 		routers[i], hosts[i] = internet.NewRouter(t, lab.Open), lab.NewHost(t)
-		routers[i].Plug(t, hosts[i], "eth0")
+		routers[i].Plug(t, hosts[i])
 	}
 	peers := newMembers(t, hosts[0], hosts[1])
 	results := map[string]map[cell]string{}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 // NAT is what a router does with the packets of the host behind it (RFC 4787, section 4 and 5).
@@ -65,6 +66,7 @@ type Router struct {
 	internet *Internet
 	number   int
 	nat      NAT
+	plugged  bool
 }
 
 // NewRouter makes a router.
@@ -135,19 +137,32 @@ func (r *Router) rules() string {
 	return "flush ruleset\ntable ip nat {\n" + body + "}\n"
 }
 
-// Plug joins a host to the router, by an interface with the address Inside, and has it send everything there.
-func (r *Router) Plug(t testing.TB, h Host, dev string) {
+// routeDelay is how long a host has an address before it has the route that goes with it.
+const routeDelay = 100 * time.Millisecond
+
+// Plug joins a host to the router, by an interface with the address Inside, and has it send everything there. The link to
+// the router with the lowest number is preferred. A host that is joined already stays so.
+func (r *Router) Plug(t testing.TB, h Host) {
 	t.Helper()
+	if r.plugged {
+		return
+	}
+	r.plugged = true
+	dev := fmt.Sprintf("eth%d", r.number)
 	wire(t, r.Host, "lan", h, dev)
 	must(t, r.ip(fmt.Sprintf("addr add 10.%d.0.1/24 dev lan", r.number)))
 	must(t, h.ip(fmt.Sprintf("addr add %s/24 dev %s", r.Inside(), dev)))
+	time.Sleep(routeDelay)
 	must(t, h.ip(fmt.Sprintf("route add default via 10.%d.0.1 dev %s metric %d", r.number, dev, 100+r.number)))
 }
 
-// Unplug removes the interface that Plug has made.
+// Unplug removes the interface that Plug has made, if there is one.
 func (r *Router) Unplug(t testing.TB) {
 	t.Helper()
-	must(t, r.ip("link del lan"))
+	if r.plugged {
+		r.plugged = false
+		must(t, r.ip("link del lan"))
+	}
 }
 
 // wire joins two hosts by a link.

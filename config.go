@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,8 +40,10 @@ type Configuration struct {
 
 // An ICEServer names a STUN or TURN server. W3C: RTCIceServer.
 type ICEServer struct {
-	// URLs are of the forms stun:host[:port] and turn:host[:port][?transport=udp|tcp], also stuns: and turns:
-	// (RFC 7064, RFC 7065).
+	// URLs are of the forms stun:host[:port] and turn:host[:port][?transport=udp|tcp], also turns: for TLS, or DTLS with
+	// transport=udp (RFC 7064, RFC 7065). stuns: is accepted, and every gathering reports it as an error (701): what a
+	// server says over TLS is the address of that connection, and not one of ours for UDP. For the same reason stun: has
+	// no transport.
 	URLs []string `json:"urls"`
 	// Username and Credential are for TURN.
 	Username   string `json:"username,omitempty"`
@@ -92,6 +95,14 @@ type Settings struct {
 	// With DTLS count RootCAs, ServerName, Time, InsecureSkipVerify, VerifyPeerCertificate, VerifyConnection, the first of
 	// Certificates, NextProtos, MinVersion, MaxVersion and KeyLogWriter.
 	ServerTLS *tls.Config
+	// ServerProxy, if set, tells which proxy a connection to a TURN server by TCP or TLS goes through; nil: none. The server
+	// is a URL of the form https://host:port, so that ProxyFunc of golang.org/x/net/http/httpproxy fits, with which the
+	// environment decides: httpproxy.FromEnvironment().ProxyFunc(). The proxy is one of http://, https:// (CONNECT, basic
+	// authentication) and socks5:// (RFC 1928, 1929), with user name and password in the URL. It is told the server's host
+	// name, which is not looked up on this side: behind a proxy that is often impossible. DTLS, UDP and the connections to
+	// peers never go through it. The function is called in a goroutine of its own and may wait. https:// is verified by
+	// ServerTLS, for the proxy's name.
+	ServerProxy func(server *url.URL) (*url.URL, error)
 	// UDPPortMin and UDPPortMax bound the local ports of host candidates. Both zero: any port.
 	UDPPortMin, UDPPortMax uint16
 

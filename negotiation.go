@@ -172,7 +172,7 @@ func (pc *PeerConnection) transportUpdate(fx *jsep.Effects) (u transportUpdate) 
 		pc.localUfrag, pc.gatheringBegun = t.Local.Ufrag, true
 		if pc.serversChanged {
 			pc.serversChanged = false
-			u.servers = iceServers(pc.config.ICEServers)
+			u.servers = iceServers(pc.config.ICEServers, pc.api.settings.ServerProxy != nil)
 			u.newServers, u.policy = true, icePolicy(pc.config.ICETransportPolicy)
 		}
 	}

@@ -149,7 +149,7 @@ func (pc *PeerConnection) compositeConfig() compositeConfig {
 	s := &pc.api.settings
 	cfg := compositeConfig{
 		ice: ice.Config{
-			Local: pc.firstLocal, Servers: iceServers(pc.config.ICEServers), Rand: s.rand,
+			Local: pc.firstLocal, Servers: iceServers(pc.config.ICEServers, s.ServerProxy != nil), Rand: s.rand,
 			DisconnectedAfter: s.ICEDisconnectedTimeout, ConsentTimeout: s.consent(),
 			ConsentInterval: s.consentInterval(), HideHosts: s.HideLocalAddresses, Lite: s.ICELite,
 			Networks: s.networks(), TCPPassive: s.listensTCP(),

@@ -76,7 +76,7 @@ func (t *transport) connectStream(ctx context.Context, e ice.EventDial) (netio.P
 	if !ok {
 		return nil, fmt.Errorf("%w: %s", errNoStreams, e.Network)
 	}
-	conn, err := dialer.DialTCP(ctx, e.Remote)
+	conn, err := t.reach(ctx, streamDialer{t.network, dialer}, e)
 	if err != nil {
 		return nil, err
 	}

@@ -5,8 +5,8 @@ import (
 	"github.com/openparley/webrtc/ice/turn"
 )
 
-// iceServers translates the parsed URLs.
-func iceServers(servers []ICEServer) (out []ice.Server) {
+// iceServers translates the parsed URLs. Servers that may be behind a proxy are left to it by their names.
+func iceServers(servers []ICEServer, proxied bool) (out []ice.Server) {
 	for _, server := range servers {
 		for _, text := range server.URLs {
 			u, err := parseICEServerURL(text)
@@ -18,9 +18,9 @@ func iceServers(servers []ICEServer) (out []ice.Server) {
 			case "stun":
 			case "turn", "turns":
 				s.Kind, s.Username, s.Password = ice.ServerTURN, server.Username, server.Credential
-				s.Transport = turnTransport(u)
+				s.Transport, s.ByName = turnTransport(u), proxied
 			default:
-				continue // STUN over TLS tells nothing that a UDP candidate could use
+				s.Useless = "a STUN server by TLS tells the address of a TCP connection, which no candidate uses"
 			}
 			out = append(out, s)
 		}

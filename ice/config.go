@@ -94,7 +94,16 @@ type Server struct {
 	Transport turn.Transport
 	// Username and Password are the long-term credentials for a TURN server.
 	Username, Password string
+	// ByName leaves a TURN server's name to whoever makes the connection, as for a server behind a proxy, whose name means
+	// something only there. It has no effect on UDP and DTLS.
+	ByName bool
+	// Useless, if set, is why a server is of no use: each gathering reports it, and asks the server for nothing.
+	Useless string
 }
+
+// unnamed stands for the address of a server that is known by its name, in 0.0.0.0/8, which is nobody's: servers must be
+// told apart.
+func unnamed(index int) netip.Addr { return netip.AddrFrom4([4]byte{0, 0, 0, byte(index + 1)}) }
 
 // port returns the port of a server with its default (RFC 7064 §3.2, RFC 7065 §3.2).
 func (s *Server) port() uint16 {

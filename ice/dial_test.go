@@ -81,3 +81,36 @@ func TestServerThatRefusesConnections(t *testing.T) {
 		t.Errorf("events %v", a.events[n:])
 	}
 }
+
+// Behind a proxy a server's name may mean something only there.
+func TestServersThatAreKnownByTheirNames(t *testing.T) {
+	servers := []Server{
+		{Kind: ServerTURN, Host: "a.example", Transport: turn.TCP, Username: "u", Password: "p", ByName: true},
+		{Kind: ServerTURN, Host: "b.example", Transport: turn.TLS, Username: "u", Password: "p", ByName: true},
+		{Kind: ServerTURN, Host: "c.example", Username: "u", Password: "p", ByName: true},
+		{Kind: ServerTURN, Host: "10.0.0.9", Transport: turn.TCP, Username: "u", Password: "p", ByName: true},
+		{URL: "stuns:d.example", Useless: "for a reason"},
+	}
+	s := newSilentScript(t, RoleControlling, func(c *Config) { c.Servers = servers })
+	for range 4 {
+		s.advance(s.a.cfg.Pace)
+	}
+	s.drain()
+	var dials, names, errs []string
+	for _, e := range s.events {
+		switch e := e.(type) {
+		case EventDial:
+			dials = append(dials, e.Network+" "+e.Remote.String()+" "+e.Host)
+		case EventResolve:
+			names = append(names, e.Host)
+		case EventCandidateError:
+			errs = append(errs, e.URL+" "+e.Text)
+		}
+	}
+	if want := []string{"tcp 0.0.0.1:3478 a.example", "tls 0.0.0.2:5349 b.example", "tcp 10.0.0.9:3478 10.0.0.9"}; !slices.Equal(dials, want) {
+		t.Errorf("dials %q, want %q", dials, want)
+	}
+	if !slices.Equal(names, []string{"c.example"}) || !slices.Equal(errs, []string{"stuns:d.example for a reason"}) {
+		t.Errorf("asked for %q, reported %q", names, errs)
+	}
+}

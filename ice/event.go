@@ -52,8 +52,9 @@ type EventBind struct {
 type EventDial struct {
 	Base    BaseID
 	Network string // "tcp", "tls" or "dtls"
-	Remote  netip.AddrPort
-	Host    string // the name that a certificate is checked for
+	// Remote is the server. An address in 0.0.0.0/8 stands for a server that is known by its Host alone ([Server.ByName]).
+	Remote netip.AddrPort
+	Host   string // the name that a certificate is checked for
 }
 
 // EventConnect asks for a TCP connection to a peer (RFC 6544 §7.1), from Local to Remote, both with the zone of a link-local

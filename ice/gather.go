@@ -127,9 +127,18 @@ func (a *Agent) startGathering(now time.Time) {
 			continue
 		}
 		s := &server{Server: conf, id: a.newID(), index: i}
+		if conf.Useless != "" {
+			a.post(EventCandidateError{URL: conf.URL, Code: 701, Text: conf.Useless})
+			continue
+		}
 		a.gather.servers = append(a.gather.servers, s)
 		if addr, err := netip.ParseAddr(s.Host); err == nil {
 			s.addrs = []netip.Addr{addr.Unmap()}
+			a.addConnectedRelay(s)
+			continue
+		}
+		if conf.ByName && conf.Transport.Stream() {
+			s.addrs = []netip.Addr{unnamed(i)}
 			a.addConnectedRelay(s)
 			continue
 		}

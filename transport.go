@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -247,6 +248,7 @@ func (t *transport) tick() {
 
 // read is a socket's reader: the only goroutine that a socket has.
 func (t *transport) read(base ice.BaseID, conn netio.PacketConn) {
+	growStack()
 	var batch netio.Batch
 	defer batch.Release()
 	for conn.ReadBatch(&batch) == nil {
@@ -266,6 +268,15 @@ func (t *transport) read(base ice.BaseID, conn netio.PacketConn) {
 		t.arm(now)
 		t.mu.Unlock()
 	}
+}
+
+// growStack makes the stack of a goroutine large enough for a handshake in one go, while there is nothing on it that would
+// have to be moved each time that it doubles. An idle one shrinks again.
+//
+//go:noinline
+func growStack() {
+	var room [6 << 10]byte
+	runtime.KeepAlive(&room)
 }
 
 // close says goodbye, once, and closes the sockets. It does not wait for the goroutines: lifetime does.

@@ -16,7 +16,7 @@ func Parse(text string) (*Session, error) {
 		return nil, &SyntaxError{Reason: fmt.Sprintf("longer than %d bytes", MaxSize)}
 	}
 	// RFC 8866 §5: lines end in CRLF, and in LF from careless peers. A CR alone would be read in two ways below.
-	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
+	text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
 	lines, err := scanLines(text)
 	if err != nil {
 		return nil, err

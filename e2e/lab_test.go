@@ -28,6 +28,7 @@ type member struct {
 	states  chan notice
 	failure chan error
 	other   *member
+	call    int
 	silent  atomic.Bool // nothing is signaled from here any more
 }
 
@@ -105,9 +106,9 @@ func (m *member) read(in *json.Decoder) error {
 			m.states <- n
 		case m.silent.Load():
 		case n.Description != nil:
-			m.other.order(order{Do: "description", Description: n.Description})
+			m.other.order(order{Do: "description", Call: n.Call, Description: n.Description})
 		case n.Candidate != nil:
-			m.other.order(order{Do: "candidate", Candidate: n.Candidate})
+			m.other.order(order{Do: "candidate", Call: n.Call, Candidate: n.Candidate})
 		}
 	}
 }
@@ -122,6 +123,7 @@ func (m *member) order(o order) {
 
 // ask gives an order and waits for its answer.
 func (m *member) ask(ctx context.Context, o order) (notice, error) {
+	o.Call = m.call
 	m.order(o)
 	return m.answer(ctx, o.Do)
 }
@@ -159,8 +161,9 @@ func (m *member) reach(ctx context.Context, state webrtc.PeerConnectionState) (t
 // connect makes a call, the first one being the offerer. It returns the time from the making of the first connection, with
 // nothing gathered yet, to the moment when both are connected.
 func connect(ctx context.Context, offerer, answerer *member, o order) (time.Duration, error) {
-	o.Do = "start"
+	o.Do, o.Call = "start", offerer.call+1
 	for _, m := range []*member{answerer, offerer} {
+		m.call = o.Call
 		m.silent.Store(false)
 		for len(m.states) > 0 {
 			<-m.states // of the call before

@@ -20,6 +20,7 @@ const labPeerEnv = "PARLEY_LAB_PEER"
 // order is what a labPeer is told, a line of JSON each.
 type order struct {
 	Do          string // "start", "description", "candidate", "await", "stop", "pair" or "close"
+	Call        int    // which one: what is signaled late must not get into the next one
 	Offer       bool
 	Servers     []webrtc.ICEServer `json:",omitempty"`
 	Relay       bool               // the policy
@@ -32,6 +33,7 @@ type order struct {
 
 // notice is what a labPeer tells. Those with Done are answers.
 type notice struct {
+	Call        int                         `json:",omitempty"`
 	Description *webrtc.SessionDescription  `json:",omitempty"`
 	Candidate   *webrtc.ICECandidateInit    `json:",omitempty"`
 	State       webrtc.PeerConnectionState  `json:",omitempty"`
@@ -56,11 +58,12 @@ type labPeer struct {
 }
 
 type labCall struct {
-	peer *labPeer
-	pc   *webrtc.PeerConnection
-	own  *webrtc.DataChannel
-	end  chan struct{} // the end of what is sent
-	over sync.WaitGroup
+	peer   *labPeer
+	number int
+	pc     *webrtc.PeerConnection
+	own    *webrtc.DataChannel
+	end    chan struct{} // the end of what is sent
+	over   sync.WaitGroup
 
 	// Guarded by the peer's mu.
 	changed chan struct{}
@@ -101,9 +104,13 @@ func (p *labPeer) tell(n notice) {
 
 func (p *labPeer) do(o order) error {
 	c := p.call
-	switch o.Do {
-	case "start":
+	switch {
+	case o.Do == "start":
 		return p.start(o)
+	case c == nil || c.number != o.Call:
+		return nil
+	}
+	switch o.Do {
 	case "description":
 		return c.describe(*o.Description)
 	case "candidate":
@@ -142,7 +149,7 @@ func (p *labPeer) start(o order) error {
 	if err != nil {
 		return err
 	}
-	c := &labCall{peer: p, pc: pc, end: make(chan struct{}), changed: make(chan struct{})}
+	c := &labCall{peer: p, number: o.Call, pc: pc, end: make(chan struct{}), changed: make(chan struct{})}
 	p.call = c
 	if err := c.prepare(); err != nil {
 		return err
@@ -165,7 +172,7 @@ func (c *labCall) prepare() error {
 		if candidate != nil {
 			init = candidate.ToJSON()
 		}
-		c.peer.tell(notice{Candidate: &init})
+		c.peer.tell(notice{Call: c.number, Candidate: &init})
 	})
 	c.pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
 		c.peer.tell(notice{State: s, At: time.Now()})
@@ -192,7 +199,7 @@ func (c *labCall) prepare() error {
 }
 
 func (c *labCall) announce(d webrtc.SessionDescription) error {
-	c.peer.tell(notice{Description: &d}) // before its candidates
+	c.peer.tell(notice{Call: c.number, Description: &d}) // before its candidates
 	return c.pc.SetLocalDescription(d)
 }
 

@@ -79,22 +79,22 @@ func TestNATLab(t *testing.T) {
 		routers[i].Plug(t, hosts[i])
 	}
 	peers := newMembers(t, hosts[0], hosts[1])
-	results := map[string]map[cell]string{}
+	helpers := []struct {
+		name, addr string
+		results    map[cell]string
+	}{{"coturn", coturns, map[cell]string{}}, {"our server", ours, map[cell]string{}}}
 	for _, a := range lab.NATs {
 		routers[0].Become(t, a)
 		for _, b := range lab.NATs {
 			routers[1].Become(t, b)
-			for name, addr := range map[string]string{"coturn": coturns, "ours": ours} {
+			for _, h := range helpers {
 				c := cell{a, b}
-				if results[name] == nil {
-					results[name] = map[cell]string{}
-				}
-				results[name][c] = c.measure(t, peers, name, addr, runs)
+				h.results[c] = c.measure(t, peers, h.name, h.addr, runs)
 			}
 		}
 	}
-	for name, table := range results {
-		t.Logf("medians of %d by %s:\n%s", runs, name, labTable(table))
+	for _, h := range helpers {
+		t.Logf("medians of %d by %s:\n%s", runs, h.name, labTable(h.results))
 	}
 }
 

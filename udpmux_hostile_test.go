@@ -69,6 +69,8 @@ func TestUDPMuxIsNotPoisoned(t *testing.T) {
 		for i := range 200 {
 			w.forge(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 3, 0, byte(i)}), 4000), recorded)
 		}
+		synctest.Wait()
+		w.holds(p.pair.b, remote)
 		p.echo(p.a, p.b, "still here")
 		p.echo(p.b, p.a, "and so are we")
 		w.holds(p.pair.b, remote)
@@ -193,54 +195,66 @@ func TestUDPMuxRoaming(t *testing.T) {
 
 // A peer vanishes, and somebody else gets its address and port: the packets go to the connection of whoever is there.
 func TestUDPMuxAddressChangesHands(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newMuxWorld(t)
-		defer w.close()
-		host := w.net.Connect("nat", testLink, "10.1.0.1/8")
-		client := func() *PeerConnection {
-			api, err := NewAPI(Settings{network: w.live.Host(host), UDPPortMin: 5000, UDPPortMax: 5000})
-			if err != nil {
-				t.Fatal(err)
-			}
-			pc, err := api.NewPeerConnection(Configuration{Certificates: []Certificate{w.cert}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return pc
+	synctest.Test(t, func(t *testing.T) { testAddressChangesHands(t, false) })
+}
+
+// A lite agent asks nothing: it has the checks of its peers to go by.
+func TestUDPMuxAddressChangesHandsOfLite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { testAddressChangesHands(t, true) })
+}
+
+func testAddressChangesHands(t *testing.T, lite bool) {
+	w := newMuxWorld(t)
+	defer w.close()
+	w.lite = lite
+	host := w.net.Connect("nat", testLink, "10.1.0.1/8")
+	client := func() *PeerConnection {
+		api, err := NewAPI(Settings{network: w.live.Host(host), UDPPortMin: 5000, UDPPortMax: 5000})
+		if err != nil {
+			t.Fatal(err)
 		}
-		remote := netip.MustParseAddrPort("10.1.0.1:5000")
-		first := w.pairWith(client())
-		first.dataPair(nil)
-		w.holds(first.b, remote)
-		t.Log("# the first one goes without a word")
-		old := first.check("")
-		up := func(up bool) { w.live.Do(func(*netsim.Network) { host.Interfaces()[0].SetUp(up) }) }
-		up(false)
-		first.must(first.a.Close())
-		<-first.a.Done()
-		up(true)
-		second := w.pairWith(client())
-		a, b := second.dataPair(nil)
-		second.echo(a, b, "in")
-		second.echo(b, a, "out")
-		w.holds(second.b, remote)
-		if s := first.b.ConnectionState(); s != PeerConnectionStateConnected && s != PeerConnectionStateDisconnected {
-			t.Errorf("the first one is %v already", s)
+		pc, err := api.NewPeerConnection(Configuration{Certificates: []Certificate{w.cert}})
+		if err != nil {
+			t.Fatal(err)
 		}
-		t.Log("# a recorded check of the first one does not give it back")
+		return pc
+	}
+	remote := netip.MustParseAddrPort("10.1.0.1:5000")
+	first := w.pairWith(client())
+	first.dataPair(nil)
+	w.holds(first.b, remote)
+	t.Log("# the first one goes without a word")
+	old := first.check("")
+	up := func(up bool) { w.live.Do(func(*netsim.Network) { host.Interfaces()[0].SetUp(up) }) }
+	up(false)
+	first.must(first.a.Close())
+	<-first.a.Done()
+	up(true)
+	second := w.pairWith(client())
+	a, b := second.dataPair(nil)
+	second.echo(a, b, "in")
+	second.echo(b, a, "out")
+	w.holds(second.b, remote)
+	if s := first.b.ConnectionState(); s != PeerConnectionStateConnected && s != PeerConnectionStateDisconnected {
+		t.Errorf("the first one is %v already", s)
+	}
+	t.Log("# nobody gives it back who only knows the first one's user name, or has recorded a check")
+	if !lite {
 		w.forge(remote, old)
-		w.forge(remote, first.check("not"))
-		second.echo(a, b, "in")
-		w.holds(second.b, remote)
-		t.Log("# nor does the end of the first one take it away")
-		time.Sleep(time.Minute)
-		if s := first.b.ConnectionState(); s != PeerConnectionStateFailed {
-			t.Errorf("the first one is %v", s)
-		}
-		first.must(first.b.Close())
-		<-first.b.Done()
-		w.holds(second.b, remote)
-		second.echo(a, b, "in")
-		closePair(second)
-	})
+	}
+	w.forge(remote, first.check("not"))
+	synctest.Wait()
+	w.holds(second.b, remote)
+	second.echo(a, b, "in")
+	w.holds(second.b, remote)
+	t.Log("# nor does the end of the first one take it away")
+	time.Sleep(time.Minute)
+	if s := first.b.ConnectionState(); s != PeerConnectionStateFailed {
+		t.Errorf("the first one is %v", s)
+	}
+	first.must(first.b.Close())
+	<-first.b.Done()
+	w.holds(second.b, remote)
+	second.echo(a, b, "in")
+	closePair(second)
 }

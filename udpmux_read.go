@@ -141,7 +141,7 @@ func (d *muxDelivery) deliverSTUN(base ice.BaseID, remote netip.AddrPort, pkt []
 	}
 	if request || response {
 		// A lite agent asks nothing, so that the checks of its peers are all there is to go by.
-		d.to.claim(base, remote, response || d.to.t.engine.ice.LocalParameters().Lite)
+		d.to.claim(base, remote, response || d.to.t.settings.ICELite)
 	}
 }
 

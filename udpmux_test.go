@@ -25,6 +25,7 @@ type muxWorld struct {
 	far  *netsim.Host // the host of the port
 	cert Certificate
 	loop SignalingLoop
+	lite bool // those on the mux are lite
 }
 
 var muxAddr = netip.MustParseAddrPort("10.0.0.1:7000")
@@ -94,7 +95,7 @@ func (w *muxWorld) remotes(pc *PeerConnection) (addrs []netip.AddrPort) {
 
 func (w *muxWorld) connection(network netio.Network, mux *UDPMux) *PeerConnection {
 	w.t.Helper()
-	api, err := NewAPI(Settings{network: network, UDPMux: mux, SignalingLoop: w.loop})
+	api, err := NewAPI(Settings{network: network, UDPMux: mux, SignalingLoop: w.loop, ICELite: w.lite && mux != nil})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -31,6 +31,10 @@ type farMessage struct {
 	// Subscribe and Publish carry an offer or, on the way back, the answer.
 	Subscribe string `json:"subscribe,omitempty"`
 	Publish   string `json:"publish,omitempty"`
+	// Call carries the offer of a server with many connections or, on the way back, the answer; Echo asks for so many
+	// messages on each of them.
+	Call string `json:"call,omitempty"`
+	Echo int    `json:"echo,omitempty"`
 	// Start, with the size of a burst, starts the publisher.
 	Start int `json:"start,omitempty"`
 	// Count asks for the number of packets that all subscribers have received, and for the CPU time used so far.
@@ -40,7 +44,7 @@ type farMessage struct {
 }
 
 func (s forwardScenario) run(st stack, e env) (map[string]float64, error) {
-	far, err := startFar()
+	far, err := startFar(*flagStack)
 	if err != nil {
 		return nil, err
 	}
@@ -113,8 +117,9 @@ type farProcess struct {
 	out *json.Decoder
 }
 
-func startFar() (*farProcess, error) {
-	cmd, err := childCommand(context.Background(), "-child", farName, "-stack", *flagStack)
+// startFar starts the far process with a library.
+func startFar(library string) (*farProcess, error) {
+	cmd, err := childCommand(context.Background(), "-child", farName, "-stack", library)
 	if err != nil {
 		return nil, err
 	}
@@ -196,11 +201,12 @@ type far struct {
 	sent      meter
 	track     track
 	publisher peer
+	callers   *callers
 }
 
 // runFar answers the forwarder's questions until its input ends.
 func runFar(st stack, in io.Reader, out io.Writer) error {
-	f := &far{stack: st}
+	f := &far{stack: st, callers: newCallers()}
 	lines, replies := bufio.NewReader(in), json.NewEncoder(out)
 	questions := json.NewDecoder(lines)
 	for {
@@ -228,6 +234,10 @@ func (f *far) handle(q farMessage) (reply farMessage, err error) {
 		reply.Publish, err = f.publish()
 	case q.Publish != "":
 		err = f.publisher.accept(q.Publish)
+	case q.Call != "":
+		reply.Call, err = f.callers.call(f.stack, q.Call)
+	case q.Echo > 0:
+		err = f.callers.echo(q.Echo)
 	case q.Start > 0:
 		go pace(f.track, forwardRate, q.Start, &f.sent, nil)
 	case q.Count:

@@ -53,7 +53,7 @@ func (p *packets) next() *rtp.Packet {
 // Not packet by packet: 20,000 sleeps a second would cost as much as a library does. Not as fast as it goes: that would
 // measure what is dropped.
 func runSendRecv(st stack, e env) (map[string]float64, error) {
-	far, err := startFar()
+	far, err := startFar(*flagStack)
 	if err != nil {
 		return nil, err
 	}

@@ -75,6 +75,19 @@ var scenarios = []scenario{
 		run: runIdle,
 	},
 	{
+		name: "mux-5000", runs: 1,
+		cases: []benchCase{
+			{"mux-5000-setup-cpu", "CPU ms/connection"},
+			{"mux-5000-memory", "KiB/connection"},
+			{"mux-5000-goroutines", "goroutines/connection"},
+			{"mux-5000-idle-cpu", "us/s"},
+			{"mux-5000-echo", "CPU us/message"},
+			{"mux-5000-restart", "ms"},
+		},
+		run:   runMux(parleyMux),
+		other: runMux(pionMux),
+	},
+	{
 		name:  "dtls-handshake-12",
 		cases: []benchCase{{"dtls-handshake-12", "CPU ms/pair"}},
 		run:   handshakeScenario{"dtls-handshake-12", connectParley(dtls12, nil)}.run,

@@ -22,7 +22,8 @@ func startServer(t *testing.T, cert tls.Certificate) *turnserver.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secure, err := tls.Listen("tcp", labAddr+":"+turnSecurePort, &tls.Config{Certificates: []tls.Certificate{cert}})
+	config := &tls.Config{Certificates: []tls.Certificate{cert}}
+	secure, err := tls.Listen("tcp", labAddr+":"+turnSecurePort, config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,12 +33,42 @@ func startServer(t *testing.T, cert tls.Certificate) *turnserver.Server {
 			AllowPeers: []netip.Prefix{netip.MustParsePrefix("10.77.0.0/24")}, // both peers are on this host
 		},
 		UDP: []netip.AddrPort{netip.MustParseAddrPort(labAddr + ":" + turnPort)}, Streams: []net.Listener{plain, secure},
+		DTLS: []netip.AddrPort{netip.MustParseAddrPort(labAddr + ":" + turnSecurePort)}, TLS: config,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Close() })
 	return server
+}
+
+// TestRelayThroughOurServer makes calls between two peers of which each can be reached through our server alone.
+func TestRelayThroughOurServer(t *testing.T) {
+	lab.Alone(t)
+	cert, _, _, trust := turnCertificate(t)
+	server := startServer(t, cert)
+	for _, way := range turnTransports {
+		t.Run(way.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			p, q := relayOnly(t, way.url, trust, true), relayOnly(t, way.url, trust, true)
+			if err := p.dial(ctx, q); err != nil {
+				t.Fatal(err)
+			}
+			for _, each := range []*goPeer{p, q} {
+				if err := each.roundTrip(ctx, make([]byte, 64<<10), false); err != nil {
+					t.Fatal(err)
+				}
+				if err := each.received.wait(ctx, 5, 10); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := p.selected(); got != "relay to relay" {
+				t.Errorf("the call goes from %s", got)
+			}
+			t.Logf("%+v", server.Stats())
+		})
+	}
 }
 
 // TestBrowsersThroughOurServer makes calls with browsers that can be reached through our TURN server alone.

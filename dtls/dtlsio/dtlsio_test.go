@@ -104,7 +104,10 @@ func inWorld(t *testing.T, link netsim.LinkConfig, tc *tls.Config, cfg ServerCon
 			t.Fatal(err)
 		}
 		cfg.Config = func() (dtls.Config, error) { return ServerFromTLS(tc) }
-		cfg.Ended = func(remote netip.AddrPort) {
+		cfg.Ended = func(local netip.Addr, remote netip.AddrPort) {
+			if local != serverAddr.Addr() {
+				t.Errorf("a client of %v has ended", local)
+			}
 			w.mu.Lock()
 			w.ended = append(w.ended, remote)
 			w.mu.Unlock()

@@ -14,9 +14,9 @@ type ServerConfig struct {
 	// Config makes the configuration of a connection to a new client, whose role and cookies are set by the server. It is
 	// called for each one, by the reader of a socket, so that certificates may change; with an error there is no connection.
 	Config func() (dtls.Config, error)
-	// Ended is called when a client that was connected is not any more; nil: nobody wants to know. It is called without
-	// locks, from any goroutine.
-	Ended func(remote netip.AddrPort)
+	// Ended is called when a client that was connected is not any more, or begins again, with the address that it has sent
+	// to; nil: nobody wants to know. It is called without locks, from any goroutine.
+	Ended func(local netip.Addr, remote netip.AddrPort)
 
 	// MaxSessions is how many clients there may be; zero: 10,000. MaxPerAddress is how many of one address, of IPv6 a /64;
 	// zero: 256.
@@ -206,7 +206,10 @@ func (s *Server) ended(one *session) {
 	}
 	s.mu.Unlock()
 	if was && s.cfg.Ended != nil {
-		s.cfg.Ended(one.remote)
+		one.mu.Lock()
+		local := one.local
+		one.mu.Unlock()
+		s.cfg.Ended(local, one.remote)
 	}
 }
 
@@ -258,7 +261,7 @@ func (c *serverConn) receive(now time.Time, m *netio.Message, pkt []byte) {
 	case !before && one.connected():
 		c.server.grown(one)
 	case before && one.engine() != conn && c.server.cfg.Ended != nil:
-		c.server.cfg.Ended(m.Remote) // a new connection with nothing of the old one's
+		c.server.cfg.Ended(m.Local, m.Remote) // a new connection with nothing of the old one's
 	}
 }
 

@@ -1,4 +1,5 @@
-// Command turnserver is a STUN and TURN server: UDP and TCP on one port, TLS on another.
+// Command turnserver is a STUN and TURN server: UDP and TCP on one port, TLS and DTLS on another. New certificates in the
+// files are taken up at the next connection.
 //
 //	go run ./examples/turnserver -listen :3478 -user alice:wonderland
 //	go run ./examples/turnserver -listen :3478 -tls-listen :5349 -cert cert.pem -key key.pem -secret s3cret -public-ip 203.0.113.7
@@ -68,7 +69,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	o.users = make(map[string]string)
 	server := &o.config.Server
 	flags.StringVar(&o.listen, "listen", ":3478", "`address:port` for UDP and TCP")
-	flags.StringVar(&o.tlsListen, "tls-listen", "", "`address:port` for TLS, with -cert and -key")
+	flags.StringVar(&o.tlsListen, "tls-listen", "", "`address:port` for TLS and DTLS, with -cert and -key")
 	flags.StringVar(&o.cert, "cert", "", "`file` with the certificate chain")
 	flags.StringVar(&o.key, "key", "", "`file` with its key")
 	flags.StringVar(&o.metrics, "metrics", "", "`address:port` to serve counters at, as JSON over HTTP")
@@ -152,6 +153,13 @@ func (o *options) serve(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	o.config.UDP = []netip.AddrPort{udp}
+	if len(o.config.Streams) > 1 {
+		secure, err := resolve(o.config.Streams[1].Addr())
+		if err != nil {
+			return err
+		}
+		o.config.DTLS = []netip.AddrPort{secure}
+	}
 	server, err := turnserver.Start(o.config)
 	if err != nil {
 		return err
@@ -161,7 +169,9 @@ func (o *options) serve(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	addrs, streams := server.Addrs()
-	fmt.Fprintln(stdout, "udp", addrs[0])
+	for i, a := range addrs {
+		fmt.Fprintln(stdout, [...]string{"udp", "dtls"}[i], a)
+	}
 	for i, a := range streams {
 		fmt.Fprintln(stdout, [...]string{"tcp", "tls"}[i], a)
 	}
@@ -187,22 +197,21 @@ func (o *options) setAuth() {
 	}
 }
 
-// openStreams opens the TCP listener, whose port UDP shares, and that for TLS.
+// openStreams opens the TCP listener, whose port UDP shares, and that for TLS, whose port DTLS shares.
 func (o *options) openStreams() error {
-	var config *tls.Config
 	if o.cert != "" {
-		cert, err := tls.LoadX509KeyPair(o.cert, o.key)
-		if err != nil {
+		cert := &certificate{cert: o.cert, key: o.key}
+		if _, err := cert.get(nil); err != nil {
 			return err
 		}
-		config = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+		o.config.TLS = &tls.Config{GetCertificate: cert.get, MinVersion: tls.VersionTLS12}
 	}
 	l, err := net.Listen("tcp", o.listen)
 	if err != nil {
 		return err
 	}
 	o.config.Streams = append(o.config.Streams, l)
-	if config == nil {
+	if o.config.TLS == nil {
 		return nil
 	}
 	secure, err := net.Listen("tcp", o.tlsListen)
@@ -210,7 +219,7 @@ func (o *options) openStreams() error {
 		_ = l.Close()
 		return err
 	}
-	o.config.Streams = append(o.config.Streams, tls.NewListener(secure, config))
+	o.config.Streams = append(o.config.Streams, tls.NewListener(secure, o.config.TLS))
 	return nil
 }
 

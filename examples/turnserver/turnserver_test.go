@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openparley/webrtc"
 	"github.com/openparley/webrtc/ice/turn"
 	"github.com/openparley/webrtc/ice/turn/turnserver"
 )
@@ -189,8 +190,8 @@ func (c *client) echo(text string) {
 	}
 }
 
-// certificate makes a throw-away certificate for 127.0.0.1, as files and as the configuration of a client that trusts it.
-func certificate(t *testing.T) (cert, key string, config *tls.Config) {
+// certificateFiles makes a throw-away certificate for 127.0.0.1, as files and as the configuration of a client that trusts it.
+func certificateFiles(t *testing.T) (cert, key string, config *tls.Config) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -224,9 +225,80 @@ func certificate(t *testing.T) (cert, key string, config *tls.Config) {
 	return cert, key, &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"}
 }
 
+// relayOverDTLS wants a relayed candidate by DTLS.
+func relayOverDTLS(t *testing.T, addr string, config *tls.Config) {
+	t.Helper()
+	api, err := webrtc.NewAPI(webrtc.Settings{ServerTLS: config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pc, err := api.NewPeerConnection(webrtc.Configuration{
+		ICETransportPolicy: webrtc.ICETransportPolicyRelay,
+		ICEServers: []webrtc.ICEServer{{
+			URLs: []string{"turns:" + addr + "?transport=udp"}, Username: "alice", Credential: "wonderland",
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pc.Close()
+	pc.OnICECandidateError(func(e webrtc.ICECandidateError) { t.Errorf("%+v", e) })
+	if _, err := pc.CreateDataChannel("", nil); err != nil {
+		t.Fatal(err)
+	}
+	complete := webrtc.GatheringCompletePromise(pc)
+	if err := pc.SetLocalDescription(webrtc.SessionDescription{}); err != nil {
+		t.Fatal(err)
+	}
+	<-complete
+	if sdp := pc.LocalDescription().SDP; strings.Count(sdp, " typ relay ") != 1 {
+		t.Errorf("one relay by DTLS is not in\n%s", sdp)
+	}
+}
+
+// Certificates that last weeks are replaced under a running server.
+func TestCertificateIsReplaced(t *testing.T) {
+	cert, key, _ := certificateFiles(t)
+	c := &certificate{cert: cert, key: key}
+	first, err := c.get(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := c.get(nil)
+	if err != nil || again != first {
+		t.Errorf("read again without need, %v", err)
+	}
+	otherCert, otherKey, _ := certificateFiles(t)
+	if err := os.Rename(otherCert, cert); err != nil {
+		t.Fatal(err)
+	}
+	later := time.Now().Add(time.Minute)
+	if err := os.Chtimes(cert, later, later); err != nil {
+		t.Fatal(err)
+	}
+	if half, err := c.get(nil); err != nil || half != first {
+		t.Errorf("in the middle of a change: %v", err)
+	}
+	if err := os.Rename(otherKey, key); err != nil {
+		t.Fatal(err)
+	}
+	if second, err := c.get(nil); err != nil || second == first {
+		t.Errorf("the new one is not taken, %v", err)
+	}
+	if err := os.Remove(cert); err != nil {
+		t.Fatal(err)
+	}
+	if last, err := c.get(nil); err != nil || last == first {
+		t.Errorf("without the file: %v", err)
+	}
+	if none, err := (&certificate{cert: cert, key: key}).get(nil); err == nil {
+		t.Errorf("%v of no file", none)
+	}
+}
+
 func TestEveryTransport(t *testing.T) {
-	cert, key, config := certificate(t)
-	p := start(t, 4, "-listen", "127.0.0.1:0", "-tls-listen", "127.0.0.1:0", "-cert", cert, "-key", key,
+	cert, key, config := certificateFiles(t)
+	p := start(t, 5, "-listen", "127.0.0.1:0", "-tls-listen", "127.0.0.1:0", "-cert", cert, "-key", key,
 		"-user", "alice:wonderland", "-secret", "s3cret", "-allow-peer", "127.0.0.0/8", "-metrics", "127.0.0.1:0", "-v")
 	for transport, name := range map[turn.Transport]string{turn.UDP: "udp", turn.TCP: "tcp", turn.TLS: "tls"} {
 		c := dial(t, p.addrs[name], transport, config, "alice", "wonderland")
@@ -235,6 +307,7 @@ func TestEveryTransport(t *testing.T) {
 		}
 		c.echo("over " + name)
 	}
+	relayOverDTLS(t, p.addrs["dtls"], config)
 	timed := turn.TimedUsername(time.Now().Add(time.Hour), "bob")
 	if dial(t, p.addrs["udp"], turn.UDP, nil, timed, turn.TimedPassword("s3cret", timed)).allocate() != turn.StateAllocated {
 		t.Error("time-limited credentials")

@@ -1,5 +1,5 @@
-// Package turnserver puts sockets under the engine of [turn.Server]: an embeddable STUN and TURN server over UDP, TCP and
-// TLS.
+// Package turnserver puts sockets under the engine of [turn.Server]: an embeddable STUN and TURN server over UDP, TCP,
+// TLS and DTLS.
 //
 //	server, err := turnserver.Start(turnserver.Config{
 //		Server: turn.ServerConfig{
@@ -15,6 +15,7 @@ package turnserver
 
 import (
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -40,6 +41,10 @@ type Config struct {
 
 	// UDP are the addresses to listen at. Port 0 is one of the system's choice.
 	UDP []netip.AddrPort
+	// DTLS are the addresses to listen at for DTLS, with the certificates of TLS: Certificates, or else GetCertificate,
+	// which is asked for each new client and told nothing of it.
+	DTLS []netip.AddrPort
+	TLS  *tls.Config
 	// Streams are listeners for TCP, or of package crypto/tls for TLS. The server closes them.
 	Streams []net.Listener
 
@@ -65,8 +70,11 @@ type Config struct {
 var ErrConfig = errors.New("turnserver: bad configuration")
 
 func (c Config) withDefaults() (Config, error) {
-	if len(c.UDP)+len(c.Streams) == 0 {
+	if len(c.UDP)+len(c.DTLS)+len(c.Streams) == 0 {
 		return c, fmt.Errorf("%w: nothing to listen at", ErrConfig)
+	}
+	if len(c.DTLS) > 0 && c.TLS == nil {
+		return c, fmt.Errorf("%w: DTLS without certificates", ErrConfig)
 	}
 	if c.network == nil {
 		c.network = netio.System
@@ -142,7 +150,8 @@ func (c *Config) completeAddresses() error {
 // relayAddress is where relays of a family are opened: at the address of a listener, or at the one found if that is a
 // wildcard or there are only streams. Invalid: nowhere.
 func (c *Config) relayAddress(f int, found netip.Addr) netip.Addr {
-	for _, l := range c.UDP {
+	datagrams := slices.Concat(c.UDP, c.DTLS)
+	for _, l := range datagrams {
 		a := l.Addr().Unmap()
 		switch {
 		case !a.IsValid(), a == netip.IPv6Unspecified():
@@ -154,7 +163,7 @@ func (c *Config) relayAddress(f int, found netip.Addr) netip.Addr {
 			return a.WithZone("")
 		}
 	}
-	if len(c.UDP) == 0 {
+	if len(datagrams) == 0 {
 		return found
 	}
 	return netip.Addr{}

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/openparley/webrtc/dtls/dtlsio"
 	"github.com/openparley/webrtc/ice/turn"
 	"github.com/openparley/webrtc/internal/netio"
 )
@@ -45,6 +46,7 @@ type listener struct {
 	conns    []netio.PacketConn // UDP
 	accept   net.Listener       // TCP and TLS
 	wildcard bool
+	sessions *dtlsio.Server // of the clients by DTLS, which conns hide
 }
 
 // Stats are the engine's counters and those of the sockets.
@@ -54,6 +56,9 @@ type Stats struct {
 	DataDropped     uint64 // data packets of clients without allocation, permission or channel
 	Unsent          uint64 // packets that a socket or connection had no room for
 	StreamsRejected uint64 // connections above the limits
+	Sessions        int    // clients that are connected by DTLS
+	// SessionsRejected are clients by DTLS above the limits, handshakes given up for others among them.
+	SessionsRejected uint64
 }
 
 // Start opens the sockets and serves. Errors: ErrConfig, turn.ErrConfig, and what the system says.
@@ -79,13 +84,18 @@ func Start(cfg Config) (*Server, error) {
 		s.addListener(&listener{accept: l}, turn.TCP, addrPort(l.Addr()))
 	}
 	for _, addr := range cfg.UDP {
-		conns, err := s.listenUDP(addr)
-		if err != nil {
-			_ = s.Close()
-			return nil, fmt.Errorf("turnserver: %w", err)
+		if err = s.addUDP(addr, turn.UDP); err != nil {
+			break
 		}
-		l := &listener{conns: conns, wildcard: !addr.Addr().IsValid() || addr.Addr().IsUnspecified()}
-		s.addListener(l, turn.UDP, conns[0].LocalAddr())
+	}
+	for _, addr := range cfg.DTLS {
+		if err == nil {
+			err = s.addUDP(addr, turn.DTLS)
+		}
+	}
+	if err != nil {
+		_ = s.Close()
+		return nil, fmt.Errorf("turnserver: %w", err)
 	}
 	s.serve()
 	return s, nil
@@ -116,6 +126,20 @@ func (s *Server) listenUDP(addr netip.AddrPort) ([]netio.PacketConn, error) {
 	return []netio.PacketConn{c}, nil
 }
 
+// addUDP listens at an address for UDP or DTLS.
+func (s *Server) addUDP(addr netip.AddrPort, t turn.Transport) error {
+	conns, err := s.listenUDP(addr)
+	if err != nil {
+		return err
+	}
+	l := &listener{conns: conns, wildcard: !addr.Addr().IsValid() || addr.Addr().IsUnspecified()}
+	s.addListener(l, t, conns[0].LocalAddr())
+	if t == turn.DTLS {
+		return s.hide(l)
+	}
+	return nil
+}
+
 func (s *Server) addListener(l *listener, t turn.Transport, local netip.AddrPort) {
 	l.id = turn.ListenerID(len(s.listeners) + 1)
 	s.listeners[l.id] = l
@@ -136,7 +160,7 @@ func (s *Server) serve() {
 	}
 }
 
-// Addrs are the addresses listened at: UDP first, in the order of the configuration.
+// Addrs are the addresses listened at, in the order of the configuration; behind those of UDP come those of DTLS.
 func (s *Server) Addrs() (udp, streams []netip.AddrPort) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -154,10 +178,18 @@ func (s *Server) Addrs() (udp, streams []netip.AddrPort) {
 func (s *Server) Stats() Stats {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return Stats{
+	stats := Stats{
 		ServerStats: s.engine.Stats(), Streams: len(s.streams),
 		DataDropped: s.dropped.Load(), Unsent: s.unsent.Load(), StreamsRejected: s.rejected.Load(),
 	}
+	for _, l := range s.listeners {
+		if l.sessions != nil {
+			n, rejected := l.sessions.Sessions()
+			stats.Sessions += n
+			stats.SessionsRejected += rejected
+		}
+	}
+	return stats
 }
 
 // Shutdown takes no new allocations and waits until the last one has ended, or ctx; then it closes. The error is that of
@@ -196,6 +228,11 @@ func (s *Server) checkIdle() {
 
 // Close ends everything at once and waits for the server's goroutines. Idempotent. The error is always nil.
 func (s *Server) Close() error {
+	for _, l := range s.listeners { // which do not change
+		if l.sessions != nil {
+			l.sessions.Close()
+		}
+	}
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()

@@ -90,8 +90,10 @@ func (a *Agent) askServersAgain() {
 	}
 }
 
-// hurryRequests sends again what waits for an answer. Routes change with interfaces: what was lost a moment ago may arrive
-// now, and need not wait for a timer that has grown long.
+// hurryRequests sends again what waits for an answer.
+//
+// Deviates: RFC 8489 §6.2.1 leaves it to the timer. Routes change with interfaces: what was lost a moment ago may arrive now,
+// and need not wait for a timer that has grown long.
 func (a *Agent) hurryRequests() {
 	for _, r := range slices.Clone(a.relays) {
 		r.client.Hurry(a.now)

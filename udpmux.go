@@ -71,8 +71,11 @@ type muxNetwork struct {
 	join func(local netip.AddrPort) (netio.PacketConn, error)
 }
 
-// A UDPMuxConfig makes a UDPMux with other settings than NewUDPMux. The zero value works.
+// UDPMuxConfig configures a UDPMux. The zero value listens at a port of the system's choice of all addresses.
 type UDPMuxConfig struct {
+	// Local is where the mux listens. The zero address stands for all, port zero for one of the system's choice. The port
+	// must be free: a second program is refused it.
+	Local netip.AddrPort
 	// Readers is how many sockets share the port on Linux (SO_REUSEPORT), each with a goroutine that reads it; at most 64.
 	// Zero: as many as there are processors, at most 8. Other systems have one.
 	Readers int
@@ -83,27 +86,23 @@ type UDPMuxConfig struct {
 // defaultMuxReaders is the most that a mux takes by itself.
 const defaultMuxReaders = 8
 
-// NewUDPMux listens at an address. The zero address stands for all, port zero for one of the system's choice. The port must
-// be free: a second program is refused it. Close the mux after its connections. Errors: OperationError.
-func NewUDPMux(local netip.AddrPort) (*UDPMux, error) { return UDPMuxConfig{}.Listen(local) }
-
-// Listen is NewUDPMux with these settings. Errors: RangeError, OperationError.
-func (c UDPMuxConfig) Listen(local netip.AddrPort) (*UDPMux, error) {
-	return c.listen(muxNetwork{netio.ListenUDPGroup, netio.JoinUDPGroup}, local)
+// NewUDPMux opens the port. Close the mux after its connections. Errors: RangeError, OperationError.
+func NewUDPMux(config UDPMuxConfig) (*UDPMux, error) {
+	return newUDPMux(config, muxNetwork{netio.ListenUDPGroup, netio.JoinUDPGroup})
 }
 
-func (c UDPMuxConfig) listen(network muxNetwork, local netip.AddrPort) (*UDPMux, error) {
-	if c.Readers < 0 || c.Readers > maxMuxReaders {
-		return nil, &RangeError{Err: fmt.Errorf("%d readers of a port", c.Readers)}
+func newUDPMux(config UDPMuxConfig, network muxNetwork) (*UDPMux, error) {
+	if config.Readers < 0 || config.Readers > maxMuxReaders {
+		return nil, &RangeError{Err: fmt.Errorf("%d readers of a port", config.Readers)}
 	}
-	readers := orDefault(c.Readers, min(runtime.GOMAXPROCS(0), defaultMuxReaders))
-	conns, err := network.listen(local, readers)
+	readers := orDefault(config.Readers, min(runtime.GOMAXPROCS(0), defaultMuxReaders))
+	conns, err := network.listen(config.Local, readers)
 	if err != nil {
 		return nil, &OperationError{Err: err}
 	}
 	x := &UDPMux{
-		local: conns[0].LocalAddr(), at: netip.AddrPortFrom(local.Addr(), conns[0].LocalAddr().Port()),
-		network: network, logger: c.Logger, closing: make(chan struct{}),
+		local: conns[0].LocalAddr(), at: netip.AddrPortFrom(config.Local.Addr(), conns[0].LocalAddr().Port()),
+		network: network, logger: config.Logger, closing: make(chan struct{}),
 		ufrags: make(map[string]*muxed), transactions: make(map[transactionID]*muxed),
 	}
 	if x.logger == nil {

@@ -260,7 +260,7 @@ func TestUDPMuxRestartsAndCloses(t *testing.T) {
 
 func TestUDPMuxReaders(t *testing.T) {
 	for _, n := range []int{-1, maxMuxReaders + 1} {
-		if _, err := (UDPMuxConfig{Readers: n}).Listen(netip.AddrPort{}); !errors.Is(err, &RangeError{}) {
+		if _, err := NewUDPMux(UDPMuxConfig{Readers: n}); !errors.Is(err, &RangeError{}) {
 			t.Errorf("%d readers: %v", n, err)
 		}
 	}

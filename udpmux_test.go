@@ -52,7 +52,8 @@ func (w *muxWorld) network() muxNetwork {
 
 func (w *muxWorld) listen(network muxNetwork) *UDPMux {
 	w.t.Helper()
-	mux, err := UDPMuxConfig{Readers: 4}.listen(network, netip.AddrPortFrom(netip.IPv4Unspecified(), muxAddr.Port()))
+	local := netip.AddrPortFrom(netip.IPv4Unspecified(), muxAddr.Port())
+	mux, err := newUDPMux(UDPMuxConfig{Local: local, Readers: 4}, network)
 	if err != nil {
 		w.t.Fatal(err)
 	}

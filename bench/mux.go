@@ -31,7 +31,7 @@ type muxStack struct {
 
 // parleyMux is this library on one port, bound to DTLS 1.2, the only version that the other one has.
 func parleyMux() (*muxStack, error) {
-	mux, err := webrtc.NewUDPMux(netip.AddrPortFrom(netip.IPv4Unspecified(), 0))
+	mux, err := webrtc.NewUDPMux(webrtc.UDPMuxConfig{Local: netip.AddrPortFrom(netip.IPv4Unspecified(), 0)})
 	if err != nil {
 		return nil, err
 	}

@@ -18,10 +18,13 @@ type pionStack struct{ api *pion.API }
 func newPion() (stack, error) { return newPionWith(pion.SettingEngine{}), nil }
 
 // newPionWith is pion with some settings; those about addresses are set here.
-func newPionWith(s pion.SettingEngine) stack {
+func newPionWith(s pion.SettingEngine) stack { return newPionOver(s, pion.NetworkTypeUDP4) }
+
+// newPionOver is newPionWith over another kind of network.
+func newPionOver(s pion.SettingEngine, network pion.NetworkType) stack {
 	s.SetIncludeLoopbackCandidate(true)
 	s.SetInterfaceFilter(isLoopback)
-	s.SetNetworkTypes([]pion.NetworkType{pion.NetworkTypeUDP4})
+	s.SetNetworkTypes([]pion.NetworkType{network})
 	return &pionStack{api: pion.NewAPI(pion.WithSettingEngine(s))}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -36,29 +37,37 @@ var RFC4571 = Framing{
 
 // Limits of a stream.
 const (
-	streamRead  = 16 << 10           // bytes of the first read buffer
-	streamLimit = 2*MaxDatagram + 64 // bytes that a packet may need
-	streamQueue = 256 << 10          // bytes that wait for the writer
-	lastWords   = 100 * time.Millisecond
+	streamRead   = 16 << 10            // bytes of the first read buffer, if it is the stream's own
+	streamLimit  = 2*MaxDatagram + 64  // bytes that a packet may need
+	streamBuffer = MaxDatagram + 2<<10 // bytes of a buffer that streams share, which any packet of ours fits in
+	streamQueue  = 256 << 10           // bytes that wait for the writer
+	lastWords    = 100 * time.Millisecond
 )
 
-// stream is a PacketConn over a connection. Its writer is a goroutine: a
-// connection may keep a write waiting.
+// streamBuffers are shared by the streams that are the system's: one that has
+// nothing to read or to write holds none.
+var streamBuffers = newFreeList(max(8, 4*runtime.GOMAXPROCS(0)), func() *[streamBuffer]byte { return new([streamBuffer]byte) })
+
+// stream is a PacketConn over a connection. What the connection does not take at
+// once is left to a goroutine, which lasts until there is nothing more to write.
 type stream struct {
 	// Immutable.
 	c             net.Conn
+	system        *systemStream // nil: not one of the system's TCP connections
 	framing       Framing
 	local, remote netip.AddrPort
-	wake, done    chan struct{} // there is something to write; the writer has ended
 
 	// The reader's.
 	buf        []byte
+	shared     *[streamBuffer]byte // what buf is, if it is not the stream's own
 	start, end int
 	msgs       []Message
 
 	// Guarded by mu.
 	mu      sync.Mutex
 	pending []byte
+	room    *[streamBuffer]byte // where pending begins, if it is not the stream's own
+	writing chan struct{}       // closed when the writer has ended; nil: there is none
 	closed  bool
 }
 
@@ -70,11 +79,10 @@ func NewStream(c net.Conn, f Framing) PacketConn { return ResumeStream(c, f, nil
 // stream keeps what was read.
 func ResumeStream(c net.Conn, f Framing, read []byte) PacketConn {
 	s := &stream{
-		buf: read, end: len(read),
-		c: c, framing: f, local: addrPort(c.LocalAddr()), remote: addrPort(c.RemoteAddr()),
-		wake: make(chan struct{}, 1), done: make(chan struct{}),
+		c: c, framing: f, buf: read, end: len(read),
+		local: addrPort(c.LocalAddr()), remote: addrPort(c.RemoteAddr()),
 	}
-	go s.write()
+	s.system = newSystemStream(c, s)
 	return s
 }
 
@@ -90,6 +98,11 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
+// StreamAddrs returns the two ends of a connection: local and remote.
+func StreamAddrs(c net.Conn) (local, remote netip.AddrPort) {
+	return addrPort(c.LocalAddr()), addrPort(c.RemoteAddr())
+}
+
 // LocalAddr implements PacketConn.
 func (s *stream) LocalAddr() netip.AddrPort { return s.local }
 
@@ -101,6 +114,7 @@ func (s *stream) ReadBatch(b *Batch) error {
 		for {
 			start, end, size, err := s.framing.Next(s.buf[s.start:s.end])
 			if err != nil {
+				s.release()
 				return fmt.Errorf("netio: stream: %w", err)
 			}
 			if size == 0 || size > s.end-s.start {
@@ -115,6 +129,7 @@ func (s *stream) ReadBatch(b *Batch) error {
 			return nil
 		}
 		if err := s.fill(); err != nil {
+			s.release()
 			return closedError("read", err)
 		}
 	}
@@ -122,11 +137,14 @@ func (s *stream) ReadBatch(b *Batch) error {
 
 // fill reads more of the stream behind what is left of a packet.
 func (s *stream) fill() error {
-	s.end = copy(s.buf, s.buf[s.start:s.end])
-	s.start = 0
+	left := copy(s.buf, s.buf[s.start:s.end])
+	s.start, s.end = 0, left
+	if s.system != nil {
+		return s.fillShared()
+	}
 	if s.end == len(s.buf) {
 		if s.end >= streamLimit {
-			return errors.New("a packet without end")
+			return errEndless
 		}
 		grown := make([]byte, max(streamRead, 2*len(s.buf)))
 		copy(grown, s.buf)
@@ -138,6 +156,54 @@ func (s *stream) fill() error {
 		return nil // an error comes again
 	}
 	return err
+}
+
+var errEndless = errors.New("a packet without end")
+
+// fillShared is fill with a buffer that is there while something is in it.
+func (s *stream) fillShared() error {
+	switch {
+	case s.end == 0:
+		s.release()
+	case s.shared == nil: // the beginning was read by somebody else
+		s.borrow()
+	case s.end == len(s.buf):
+		return errEndless
+	}
+	n, err := s.system.read()
+	s.end += n
+	return err
+}
+
+// readInto returns where to read to: something may be there.
+func (s *stream) readInto() []byte {
+	if s.shared == nil {
+		s.borrow()
+	}
+	return s.buf[s.end:]
+}
+
+// readNothing says that nothing was there, and a wait begins.
+func (s *stream) readNothing() {
+	if s.end == 0 {
+		s.release()
+	}
+}
+
+// borrow takes a shared buffer for what is in the stream's own.
+func (s *stream) borrow() {
+	s.shared = streamBuffers.get()
+	copy(s.shared[:], s.buf[:s.end])
+	s.buf = s.shared[:]
+}
+
+// release gives the read buffer back.
+func (s *stream) release() {
+	if s.shared != nil {
+		streamBuffers.put(s.shared)
+		s.shared = nil
+	}
+	s.buf, s.start, s.end = nil, 0, 0
 }
 
 // WriteBatch implements PacketConn.
@@ -152,54 +218,91 @@ func (s *stream) WriteBatch(msgs []Message) (n int, err error) {
 		if len(s.pending)+len(m.Data) > streamQueue && len(s.pending) > 0 {
 			break
 		}
-		for k := range m.Count() {
-			packet := m.At(k)
-			if s.framing.AppendHeader != nil {
-				s.pending = s.framing.AppendHeader(s.pending, len(packet))
-			}
-			s.pending = append(s.pending, packet...)
-		}
+		s.append(m)
 		n++
 	}
-	if n > 0 {
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
+	if n > 0 && s.writing == nil {
+		s.writeNow()
+	}
+	if s.closed {
+		return 0, ErrClosed
 	}
 	return n, nil
 }
 
-// write is the writer. It ends with the connection.
+// append puts the packets of a message into their frames. mu is held.
+func (s *stream) append(m *Message) {
+	if s.pending == nil && s.system != nil {
+		s.room = streamBuffers.get()
+		s.pending = s.room[:0]
+	}
+	for k := range m.Count() {
+		packet := m.At(k)
+		if s.framing.AppendHeader != nil {
+			s.pending = s.framing.AppendHeader(s.pending, len(packet))
+		}
+		s.pending = append(s.pending, packet...)
+	}
+}
+
+// writeNow gives the connection what it takes at once, and leaves the rest to a
+// goroutine. mu is held.
+func (s *stream) writeNow() {
+	if s.system != nil {
+		n, err := s.system.write(s.pending)
+		if err != nil {
+			s.fail()
+			return
+		}
+		if n == len(s.pending) {
+			s.pending = nil
+			s.vacate(s.room)
+			s.room = nil
+			return
+		}
+		s.pending = s.pending[:copy(s.pending, s.pending[n:])]
+	}
+	s.writing = make(chan struct{})
+	go s.write()
+}
+
+// vacate gives a buffer of what was written back.
+func (s *stream) vacate(room *[streamBuffer]byte) {
+	if room != nil {
+		streamBuffers.put(room)
+	}
+}
+
+// fail ends a connection that takes no more. mu is held.
+func (s *stream) fail() {
+	s.closed = true
+	s.pending = nil
+	s.vacate(s.room)
+	s.room = nil
+	_ = s.c.Close()
+}
+
+// write is the writer. It ends when nothing waits any more.
 func (s *stream) write() {
-	defer close(s.done)
-	defer s.c.Close()
-	var spare []byte
-	for range s.wake {
-		for {
-			s.mu.Lock()
-			out := s.pending
-			s.pending, spare = spare[:0], nil
-			closed := s.closed
-			s.mu.Unlock()
-			if len(out) > 0 {
-				if _, err := s.c.Write(out); err != nil {
-					s.mu.Lock()
-					s.closed = true
-					s.mu.Unlock()
-					return
-				}
-				if cap(out) <= streamRead {
-					spare = out
-				}
-				continue
-			}
-			if closed {
-				return
-			}
-			break
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer close(s.writing)
+	for len(s.pending) > 0 {
+		out, room := s.pending, s.room
+		s.pending, s.room = nil, nil
+		s.mu.Unlock()
+		_, err := s.c.Write(out)
+		s.mu.Lock()
+		s.vacate(room)
+		if err != nil {
+			s.fail()
+			return
 		}
 	}
+	if s.closed {
+		_ = s.c.Close()
+	}
+	s.writing = nil
 }
 
 // Close implements PacketConn.
@@ -207,15 +310,15 @@ func (s *stream) Close() error {
 	s.mu.Lock()
 	first := !s.closed
 	s.closed = true
+	writing := s.writing
 	s.mu.Unlock()
+	if writing == nil {
+		return s.c.Close()
+	}
 	if first {
 		_ = s.c.SetWriteDeadline(time.Now().Add(lastWords))
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
 	}
-	<-s.done
+	<-writing
 	return nil
 }
 
@@ -267,9 +370,4 @@ func (system) ListenTCP(local netip.AddrPort) (net.Listener, error) {
 		return nil, fmt.Errorf("netio: listen: %w", err)
 	}
 	return listener, nil
-}
-
-// StreamAddrs returns the two ends of a connection: local and remote.
-func StreamAddrs(c net.Conn) (local, remote netip.AddrPort) {
-	return addrPort(c.LocalAddr()), addrPort(c.RemoteAddr())
 }

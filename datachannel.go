@@ -272,7 +272,7 @@ func setHandler[F any](mu *sync.Mutex, slot *F, f F) {
 // BufferedAmount is the number of bytes of messages that were given to Send and not yet to the network.
 func (d *DataChannel) BufferedAmount() uint64 {
 	t := d.pc.transport
-	if _, ok := t.enter(); !ok {
+	if ok := t.lock(); !ok {
 		return 0
 	}
 	defer t.mu.Unlock()
@@ -291,7 +291,7 @@ func (d *DataChannel) SetBufferedAmountLowThreshold(n uint64) {
 	threshold := int(min(n, math.MaxInt))
 	setHandler(&d.mu, &d.lowThreshold, threshold)
 	t := d.pc.transport
-	if _, ok := t.enter(); ok {
+	if ok := t.lock(); ok {
 		t.engine.setLowThreshold(d, threshold)
 		t.mu.Unlock()
 	}
@@ -401,7 +401,7 @@ func (d *DataChannel) Detach() (*DetachedDataChannel, error) {
 	detached := newDetachedDataChannel(d)
 	d.detached = detached
 	d.mu.Unlock()
-	if _, ok := d.pc.transport.enter(); ok {
+	if ok := d.pc.transport.lock(); ok {
 		d.pc.transport.engine.poolMessages(d)
 		d.pc.transport.mu.Unlock()
 	}

@@ -19,7 +19,7 @@ func (pc *PeerConnection) WriteRTCP(packets []rtcp.Packet) error {
 		return typeError("no RTCP packet")
 	}
 	t := pc.transport
-	if _, ok := t.enter(); !ok {
+	if ok := t.lock(); !ok {
 		return errClosed()
 	}
 	reporter := t.engine.rtp.reporter

@@ -162,7 +162,7 @@ func (s *RTPSender) bind() {
 		writer: &senderWriter{s.pc.transport, stream},
 	}
 	if s.boundBefore {
-		if _, ok := s.pc.transport.enter(); ok {
+		if ok := s.pc.transport.lock(); ok {
 			stream.replaced = true
 			s.pc.transport.mu.Unlock()
 		}

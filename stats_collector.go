@@ -38,7 +38,7 @@ func (pc *PeerConnection) GetStats() StatsReport {
 	}
 	begun := pc.gatheringBegun
 	pc.mu.Unlock()
-	if _, ok := pc.transport.enter(); !ok || !begun {
+	if ok := pc.transport.lock(); !ok || !begun {
 		if ok {
 			pc.transport.mu.Unlock()
 		}

@@ -98,12 +98,20 @@ func newTransport(cfg compositeConfig, settings *Settings, life *lifetime, event
 // enter locks the transport for an entry: now is the one clock reading of it. It reports false when the transport is
 // closed, and holds nothing then.
 func (t *transport) enter() (now time.Time, ok bool) {
-	t.mu.Lock()
-	if t.closed {
-		t.mu.Unlock()
+	if !t.lock() {
 		return time.Time{}, false
 	}
 	return time.Now(), true
+}
+
+// lock is enter for what takes no time: reading or setting something.
+func (t *transport) lock() (ok bool) {
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		return false
+	}
+	return true
 }
 
 // exit ends an entry: pump, flush, arm the timer, unlock.
@@ -142,7 +150,7 @@ func (t *transport) exitLater(now time.Time, n int) {
 
 // setTrace begins a trace. The callback that asked for it may have closed the connection.
 func (t *transport) setTrace(trace *packetTrace) {
-	if _, ok := t.enter(); ok {
+	if ok := t.lock(); ok {
 		t.engine.trace = trace
 		t.mu.Unlock()
 	}

@@ -23,7 +23,7 @@ func (s *SCTPTransport) Transport() *DTLSTransport { return &DTLSTransport{s.pc}
 
 // MaxMessageSize is the largest message that Send takes, in bytes; zero: no limit but the send buffer's.
 func (s *SCTPTransport) MaxMessageSize() int {
-	if _, ok := s.pc.transport.enter(); !ok {
+	if ok := s.pc.transport.lock(); !ok {
 		return 0
 	}
 	defer s.pc.transport.mu.Unlock()
@@ -41,7 +41,7 @@ func (d *DTLSTransport) ICETransport() *ICETransport { return &ICETransport{d.pc
 
 // GetRemoteCertificates returns the peer's certificate chain in DER, leaf first; nil before the handshake.
 func (d *DTLSTransport) GetRemoteCertificates() [][]byte {
-	if _, ok := d.pc.transport.enter(); !ok {
+	if ok := d.pc.transport.lock(); !ok {
 		return nil
 	}
 	defer d.pc.transport.mu.Unlock()

@@ -170,6 +170,7 @@ func (a *Agent) run(now time.Time) {
 	a.runRelays(now)
 	a.runGathering(now)
 	a.suspect(now)
+	a.fallBack()
 	a.nominate(now)
 	a.pace(now)
 	a.updateRoute()

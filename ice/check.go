@@ -244,6 +244,8 @@ func (a *Agent) checkSucceeded(now time.Time, t *transaction, attrs attributes) 
 		p.wanted = false
 		v.lastNominate = now
 		a.follow(now, v)
+	case g.reopened && v.nominated && a.role != RoleControlling:
+		a.selectPair(v) // the peer has nominated it before, and need not know what has become of the other one
 	}
 }
 

@@ -20,6 +20,7 @@ type pair struct {
 	state    PairState
 	queued   bool  // in the triggered-check queue
 	nominate bool  // the next check carries USE-CANDIDATE
+	offered  bool  // controlling: it was nominated once, whatever has become of it
 	wanted   bool  // controlled: the peer has nominated it, and its check has not succeeded yet (§7.3.1.5)
 	late     bool  // formed after the nomination: it is checked all the same
 	produced *pair // the valid pair that its check has made; itself, or one with a reflexive local candidate

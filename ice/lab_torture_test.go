@@ -279,7 +279,7 @@ func TestLabTorture(t *testing.T) {
 	for _, k := range restarts {
 		needed += k
 	}
-	if needed > 1+n/100 || restarts["nothing"] > 0 {
+	if needed > n/1000 || restarts["nothing"] > 0 {
 		t.Errorf("%d of %d accidents needed a restart: %v", needed, n, restarts)
 	}
 }

@@ -18,7 +18,7 @@ const nominationPatience = 2 * time.Second
 // nominate lets a controlling agent nominate a pair once it is time (RFC 8445 §8.1.1): the check is made again, with
 // USE-CANDIDATE.
 func (a *Agent) nominate(now time.Time) {
-	if n := a.cur.nominating; n != nil && !a.cur.nominatedAt.Add(nominationPatience).After(now) && a.heardElsewhere(n) {
+	if n := a.cur.nominating; n != nil && !a.patience(n).After(now) && a.heardElsewhere(n) {
 		a.endNomination(n)
 	}
 	p, at := a.nominee()
@@ -29,19 +29,28 @@ func (a *Agent) nominate(now time.Time) {
 }
 
 func (a *Agent) startNomination(p *pair) {
-	p.nominate = true
+	p.nominate, p.offered = true, true
 	a.cur.nominating, a.cur.nominatedAt = p, a.now
 	a.cur.untrigger(p)
 	p.queued = true
 	a.cur.triggered = slices.Insert(a.cur.triggered, 0, p)
 }
 
-// heardElsewhere tells whether the peer has been heard on a valid pair, but not on the one to be nominated, since then.
-func (a *Agent) heardElsewhere(n *pair) bool {
+// silence is since when the pair that is to be nominated has been silent.
+func (a *Agent) silence(n *pair) time.Time {
 	since := a.cur.nominatedAt
-	if n.produced != nil && n.produced.lastReceived.After(since) {
-		return false
+	if v := n.produced; v != nil && v.lastReceived.After(since) {
+		return v.lastReceived
 	}
+	return since
+}
+
+// patience is when its nomination may be given up.
+func (a *Agent) patience(n *pair) time.Time { return a.silence(n).Add(nominationPatience) }
+
+// heardElsewhere tells whether the peer has been heard on another valid pair meanwhile.
+func (a *Agent) heardElsewhere(n *pair) bool {
+	since := a.silence(n)
 	return slices.ContainsFunc(a.cur.pairs, func(p *pair) bool {
 		return p != n && p.isValid() && !p.produced.suspect && p.produced.lastReceived.After(since)
 	})
@@ -54,6 +63,36 @@ func (a *Agent) endNomination(n *pair) {
 	a.dropTransactions(func(t *transaction) bool { return t.useCandidate && t.pair.gen == a.cur })
 	if n.produced != nil {
 		n.produced.suspect = true
+	}
+}
+
+// insist repeats the nomination of the selected pair when the peer is found to maintain another one that was nominated once:
+// nominations may overtake each other, and one that was given up may have arrived.
+func (a *Agent) insist(p *pair) {
+	g := a.cur
+	if a.role == RoleControlling && p.offered && g.nominating == nil && p.produced != g.selected && !g.selected.suspect &&
+		a.now.Sub(g.nominatedAt) > nominationPatience {
+		a.renominate()
+	}
+}
+
+// fallBack lets a controlled agent follow a nomination after all that it has not followed, when the pair that it has
+// preferred does not answer.
+func (a *Agent) fallBack() {
+	g := a.cur
+	s := g.selected
+	if a.role == RoleControlling || s == nil || (s.valid && !s.suspect) {
+		return
+	}
+	var next *pair
+	for _, v := range g.valid {
+		newer := !s.valid || (v.lastNominate.After(s.lastNominate) && v.lastReceived.After(s.lastReceived))
+		if v != s && v.valid && v.nominated && !v.suspect && newer && (next == nil || v.lastNominate.After(next.lastNominate)) {
+			next = v
+		}
+	}
+	if next != nil {
+		a.selectPair(next)
 	}
 }
 
@@ -89,8 +128,8 @@ func (a *Agent) renominate() {
 
 // nominationTime returns when nominate will act next; zero: not by itself.
 func (a *Agent) nominationTime() time.Time {
-	if a.cur.nominating != nil {
-		if at := a.cur.nominatedAt.Add(nominationPatience); at.After(a.now) {
+	if n := a.cur.nominating; n != nil {
+		if at := a.patience(n); at.After(a.now) {
 			return at
 		}
 	}
@@ -110,9 +149,16 @@ func (a *Agent) nominee() (*pair, time.Time) {
 		return nil, time.Time{}
 	}
 	hope := a.gather.state != GatheringComplete || !g.remoteEnd // better candidates may come
+	var silent *pair
 	for _, p := range g.pairs {
 		if p.state != PairSucceeded || !p.isValid() {
 			hope = hope || p.state == PairWaiting || p.state == PairInProgress || p.state == PairFrozen
+			continue
+		}
+		if p.produced.suspect {
+			if silent == nil {
+				silent = p
+			}
 			continue
 		}
 		if !hope {
@@ -120,7 +166,7 @@ func (a *Agent) nominee() (*pair, time.Time) {
 		}
 		return p, g.firstValid.Add(a.acceptance(p.produced))
 	}
-	return nil, time.Time{}
+	return silent, a.now
 }
 
 // renominee returns the pair that is to be nominated in the place of the selected one.

@@ -143,6 +143,7 @@ func (a *Agent) takeCheck(now time.Time, g *generation, e earlyCheck) {
 	}
 	if s := g.selected; s != nil && s != p && s != p.produced {
 		a.hurry(s) // a peer that is content with the selected pair has no reason to check another one
+		a.insist(p)
 	}
 	if p.state != PairSucceeded || !p.isValid() {
 		if p.state == PairInProgress {

@@ -199,14 +199,19 @@ func (a *Agent) consentDeadline() time.Time {
 
 // updateState moves the state to what the pairs say.
 func (a *Agent) updateState(now time.Time) {
-	if p := a.routePair; p != nil && a.verified.heard(p.base().id, p.remote.Addr) {
-		p.lastReceived = now
-	}
+	a.hearRoute(now)
 	s := a.stateOf(now)
 	if s == StateFailed && a.state != StateFailed {
 		a.stopChecks()
 	}
 	a.setState(s)
+}
+
+// hearRoute notes that application packets have come by the route.
+func (a *Agent) hearRoute(now time.Time) {
+	if p := a.routePair; p != nil && a.verified.heard(p.base().id, p.remote.Addr) {
+		p.lastReceived = now
+	}
 }
 
 // stateOf is the definition of W3C's RTCIceTransportState.

@@ -296,6 +296,7 @@ func (a *Agent) runConnections(now time.Time) {
 			a.dropConnection(c)
 		}
 	}
+	a.dropSilent(now)
 	if !a.redials() {
 		return
 	}
@@ -306,6 +307,18 @@ func (a *Agent) runConnections(now time.Time) {
 				p.state = PairWaiting
 			}
 		}
+	}
+}
+
+// dropSilent gives up the connection in use that we have made and that counts as disconnected: a NAT may have forgotten it, or
+// the peer's host may have started anew, and another one would work.
+func (a *Agent) dropSilent(now time.Time) {
+	p := a.routePair
+	if p == nil || p.gen != a.cur || p.conn == nil || p.conn.of.tcp != tcpActive {
+		return
+	}
+	if a.hearRoute(now); now.Sub(p.lastReceived) >= a.cfg.DisconnectedAfter {
+		a.dropConnection(p.conn)
 	}
 }
 

@@ -169,6 +169,52 @@ func TestAConnectionThatBreaksIsMadeAgain(t *testing.T) {
 	}
 }
 
+func TestASilentConnectionIsMadeAgain(t *testing.T) {
+	for _, roles := range []string{"client controls", "server controls"} {
+		t.Run(roles, func(t *testing.T) {
+			w := newWorld(t, 1)
+			a, b := newTCPPair(w, false)
+			if roles == "client controls" {
+				w.connect(a, b)
+			} else {
+				w.connect(b, a)
+			}
+			if !w.run(time.Second, func() bool { return a.up() && b.up() }) {
+				t.Fatal("no connection")
+			}
+			w.run(time.Minute, nil)
+			for range 3 {
+				t.Log("# a NAT forgets the connection")
+				for _, x := range a.wires {
+					x.dead = true
+				}
+				start, n, m := w.now, len(a.selects), len(b.selects)
+				if !w.run(15*time.Second, func() bool { return len(a.selects) > n && len(b.selects) > m && a.up() && b.up() }) {
+					t.Fatalf("not back\n%s", w.trace.String())
+				}
+				d := w.now.Sub(start)
+				t.Logf("back after %v", d)
+				if most := a.a.cfg.DisconnectedAfter + 500*time.Millisecond; d > most {
+					t.Errorf("want %v", most)
+				}
+				w.chat(a, b)
+			}
+			t.Log("# application packets alone show that a connection lives")
+			dials := w.dialed
+			w.run(time.Minute, nil)
+			if w.dialed != dials {
+				t.Error("a connection that lives was given up")
+			}
+			for _, x := range b.wires {
+				if x.dead {
+					x.hangUp(b)
+				}
+			}
+			w.tidy()
+		})
+	}
+}
+
 func TestTCPRestart(t *testing.T) {
 	w := newWorld(t, 1)
 	a, b := newTCPPair(w, false)

@@ -11,6 +11,7 @@ import (
 type wire struct {
 	w    *world
 	ends [2]wireEnd
+	dead bool // what is sent is lost, and nobody learns it
 }
 
 type wireEnd struct {
@@ -73,6 +74,9 @@ func (x *wire) send(n *node, data []byte) {
 	if n != from.n {
 		from, to = to, from
 	}
+	if x.dead {
+		return
+	}
 	data = bytes.Clone(data)
 	x.w.after(x.w.delay, func() {
 		if to.n.wires[to.base] == x {
@@ -89,6 +93,9 @@ func (x *wire) hangUp(n *node) {
 		}
 		delete(n.wires, end.base)
 		to := x.ends[1-i]
+		if x.dead {
+			return
+		}
 		x.w.after(x.w.delay, func() {
 			if to.n.wires[to.base] == x {
 				delete(to.n.wires, to.base)

@@ -99,7 +99,7 @@ func (s *muxServer) measure(e env) (map[string]float64, error) {
 		return nil, err
 	}
 	time.Sleep(muxSettle / 3)
-	memory, goroutines := footprint()
+	memory, _ := footprint()
 	n := e.count(muxConnections)
 	count := float64(n)
 
@@ -113,7 +113,7 @@ func (s *muxServer) measure(e env) (map[string]float64, error) {
 	start, cpu := time.Now(), processCPU()
 	time.Sleep(min(muxIdle, 2*e.window))
 	idle := float64(processCPU()-cpu) / float64(time.Since(start))
-	memoryAfter, goroutinesAfter := footprint()
+	memoryAfter, goroutines := footprint()
 
 	cpu = processCPU()
 	if _, err := s.far.ask(farMessage{Echo: muxRounds}); err != nil {
@@ -124,7 +124,7 @@ func (s *muxServer) measure(e env) (map[string]float64, error) {
 	values := map[string]float64{
 		"mux-5000-setup-cpu":  milliseconds(setup) / count,
 		"mux-5000-memory":     float64(memoryAfter-memory) / 1024 / count,
-		"mux-5000-goroutines": float64(goroutinesAfter-goroutines) / count,
+		"mux-5000-goroutines": float64(goroutines) / float64(len(s.peers)),
 		"mux-5000-idle-cpu":   1e6 * idle / float64(len(s.peers)),
 		"mux-5000-echo":       microseconds(echo) / float64(muxRounds*len(s.peers)),
 	}

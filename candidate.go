@@ -43,6 +43,9 @@ func newICECandidate(c ice.Candidate) *ICECandidate {
 		o.Typ = ICECandidateTypePrflx
 	case ice.TypeRelay:
 		o.Typ = ICECandidateTypeRelay
+		if c.URL != "" {
+			o.RelayProtocol = c.Relay.String()
+		}
 	}
 	if c.Related.IsValid() {
 		o.RelatedAddress, o.RelatedPort = c.Related.Addr().String(), c.Related.Port()

@@ -43,7 +43,8 @@ type ICECandidate struct {
 	TCPType        string
 	RelatedAddress string
 	RelatedPort    uint16
-	// RelayProtocol and URL tell by which server a reflexive or relayed candidate was gathered.
+	// URL is the server that a reflexive or relayed candidate was gathered by, and RelayProtocol how the one of a relayed
+	// candidate is reached: "udp", "tcp", "tls", or "dtls", of which W3C does not know. Both are empty for those of the peer.
 	RelayProtocol    string
 	URL              string
 	UsernameFragment string

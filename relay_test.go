@@ -301,6 +301,15 @@ func TestCallByRelayOverStreams(t *testing.T) {
 			if n := within(p, 10*time.Second, "a message by relay", got); n != 100000 {
 				t.Errorf("%d bytes", n)
 			}
+			time.Sleep(time.Second)
+			want := map[string]string{"turn:": "tcp", "turns": "tls"}[url[:5]]
+			if strings.HasSuffix(url, "udp") {
+				want = "dtls"
+			}
+			pair := (&ICETransport{p.a}).GetSelectedCandidatePair()
+			if pair == nil || pair.Local.RelayProtocol != want || pair.Local.URL != url || pair.Remote.RelayProtocol != "" {
+				t.Errorf("selected %+v, want a relay by %s", pair, want)
+			}
 			server.mu.Lock()
 			if server.sent < 70 {
 				t.Errorf("the relay has sent %d packets", server.sent)

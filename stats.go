@@ -118,6 +118,7 @@ type ICECandidateStats struct {
 	Priority         uint32 `json:"priority"`
 	Foundation       string `json:"foundation"`
 	URL              string `json:"url,omitempty"`
+	RelayProtocol    string `json:"relayProtocol,omitempty"`
 	RelatedAddress   string `json:"relatedAddress,omitempty"`
 	RelatedPort      uint16 `json:"relatedPort,omitempty"`
 	UsernameFragment string `json:"usernameFragment,omitempty"`

@@ -138,7 +138,7 @@ func (c *statsCollector) candidate(s ice.CandidateStats) {
 		StatsCommon: c.common(kind, candidateStatsID(s.ID)), TransportID: transportStatsID,
 		Address: candidate.Address, Port: candidate.Port, Protocol: candidate.Protocol.String(),
 		CandidateType: candidate.Typ.String(), Priority: candidate.Priority, Foundation: candidate.Foundation,
-		URL: candidate.URL, RelatedAddress: candidate.RelatedAddress, RelatedPort: candidate.RelatedPort,
+		URL: candidate.URL, RelayProtocol: candidate.RelayProtocol, RelatedAddress: candidate.RelatedAddress, RelatedPort: candidate.RelatedPort,
 		UsernameFragment: candidate.UsernameFragment, TCPType: candidate.TCPType,
 	})
 }

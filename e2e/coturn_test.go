@@ -161,7 +161,7 @@ func (p *goPeer) selected() string {
 	if pair == nil {
 		return "none"
 	}
-	return fmt.Sprintf("%s to %s", pair.Local.Typ, pair.Remote.Typ)
+	return fmt.Sprintf("%s by %s to %s", pair.Local.Typ, pair.Local.RelayProtocol, pair.Remote.Typ)
 }
 
 // TestRelayThroughCoturn makes calls between two peers of which each can be reached through coturn alone, and kills it in
@@ -190,7 +190,7 @@ func TestRelayThroughCoturn(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if got := p.selected(); got != "relay to relay" {
+			if got := p.selected(); got != "relay by "+way.name+" to relay" {
 				t.Errorf("the call goes from %s", got)
 			}
 			server.kill()

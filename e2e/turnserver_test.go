@@ -63,7 +63,7 @@ func TestRelayThroughOurServer(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if got := p.selected(); got != "relay to relay" {
+			if got := p.selected(); got != "relay by "+way.name+" to relay" {
 				t.Errorf("the call goes from %s", got)
 			}
 			t.Logf("%+v", server.Stats())

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/openparley/webrtc/ice/turn"
 )
 
 // Extension is one name and value at the end of a candidate-attribute.
@@ -23,7 +25,8 @@ type Candidate struct {
 	Related    netip.AddrPort // raddr and rport; zero: none
 	TCPType    string         // "active", "passive" or "so" of RFC 6544; empty for udp
 	Ufrag      string         // the generation that it belongs to; empty: unknown
-	URL        string         // local server-reflexive candidates: the server's URL; never on the wire
+	URL        string         // local candidates of a server: its URL; never on the wire
+	Relay      turn.Transport // local relayed candidates: how the server is reached; never on the wire
 	Extensions []Extension    // what else the attribute carries, in its order
 }
 

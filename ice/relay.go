@@ -180,15 +180,18 @@ func (a *Agent) allocated(r *relay, e turn.EventAllocated) {
 	a.announceRelay(r)
 }
 
-// relayPref orders relayed candidates: servers by how they are reached and in their order, then interfaces. Each UDP socket
-// between us and the peer is worth more than a stream (RFC 8445 §5.1.2.2 leaves it to the agent).
+// relayWorth orders how servers are reached: a datagram waits for none that was lost, and less is sealed twice
+// (RFC 8445 §5.1.2.2 leaves it to the agent).
+var relayWorth = [...]uint16{turn.UDP: 3, turn.DTLS: 2, turn.TCP: 1, turn.TLS: 0}
+
+// relayPref orders relayed candidates: servers by how they are reached and in their order, then interfaces.
 func (a *Agent) relayPref(r *relay) uint16 {
 	pref := r.under.pref >> 3
 	if pref == 0 {
 		pref = 1<<13 - 1 // a connection of its own
 	}
 	pref -= uint16(maxBases * r.index) //nolint:gosec // below maxServers
-	return pref | uint16(3-min(r.conf.Transport, 3))<<13
+	return pref | relayWorth[r.conf.Transport]<<13
 }
 
 // addMapped adds the reflexive candidate that an allocation over UDP comes with (RFC 8445 §5.1.1.2).
@@ -215,7 +218,7 @@ func (a *Agent) announceRelay(r *relay) {
 		a.addLocal(b, Candidate{
 			Foundation: a.found.of(TypeRelay, b, r.client.Server().Addr()),
 			Priority:   candidatePriority(TypeRelay, b.pref), Addr: b.local, Type: TypeRelay, Related: related,
-			URL: r.conf.URL,
+			URL: r.conf.URL, Relay: r.conf.Transport,
 		})
 	}
 }

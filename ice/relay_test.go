@@ -166,6 +166,29 @@ func TestRelayCandidates(t *testing.T) {
 	}
 }
 
+// Each server is asked by each way: datagrams are better than streams, and then the first server is better than the second.
+func TestOrderOfRelays(t *testing.T) {
+	a, err := New(Config{Rand: newSeeded(1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var prefs []uint16
+	for _, way := range []turn.Transport{turn.UDP, turn.DTLS, turn.TCP, turn.TLS} {
+		for index := range 2 {
+			under := &base{stream: way != turn.UDP}
+			if way == turn.UDP {
+				under.pref = 65535
+			}
+			prefs = append(prefs, a.relayPref(&relay{conf: Server{Transport: way}, index: index, under: under}))
+		}
+	}
+	for i := range prefs[1:] {
+		if prefs[i] <= prefs[i+1] {
+			t.Errorf("not in order: %d", prefs)
+		}
+	}
+}
+
 func TestDirectPairsAreBetterThanRelays(t *testing.T) {
 	w := newWorld(t, 1)
 	w.addTURN(false)

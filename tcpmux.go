@@ -2,8 +2,10 @@ package webrtc
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -20,12 +22,14 @@ type TCPMuxConfig struct {
 	Local netip.AddrPort
 	// Listener, if set, is used in its place. The mux closes it.
 	Listener net.Listener
-	// MaxPending is how many connections may be open that have not shown yet whose they are; the oldest gives way to a new
+	// MaxPending is how many TCP connections may be open that have not shown yet whose they are; the oldest gives way to a new
 	// one. Zero: 256.
 	MaxPending int
 	// FirstMessageTimeout is how long a connection may take to show it; it is closed then, however many bytes it has sent.
 	// Zero: 5 s.
 	FirstMessageTimeout time.Duration
+	// Logger is told of a listener that fails. Nil: nobody is.
+	Logger *slog.Logger
 }
 
 // A TCPMux is one TCP port for any number of connections (RFC 6544): set it in Settings.TCPMux, and connections have
@@ -47,6 +51,7 @@ type TCPMux struct {
 	mu      sync.RWMutex
 	ufrags  map[string]*tcpMuxed
 	pending []*newcomer // the oldest first
+	stats   TCPMuxStats // but for Pending
 	closed  bool
 }
 
@@ -79,7 +84,7 @@ const (
 	maxFirstMessage = 1024
 )
 
-// NewTCPMux opens the port. Its errors are RangeError and OperationError.
+// NewTCPMux opens the port. Close the mux after its connections. Errors: RangeError, OperationError.
 func NewTCPMux(config TCPMuxConfig) (*TCPMux, error) {
 	if config.MaxPending < 0 || config.FirstMessageTimeout < 0 {
 		return nil, &RangeError{Err: fmt.Errorf("a limit of a mux is negative")}
@@ -99,8 +104,33 @@ func NewTCPMux(config TCPMuxConfig) (*TCPMux, error) {
 	if !x.local.IsValid() {
 		return nil, &OperationError{Err: fmt.Errorf("the listener's address %v is not one of TCP", listener.Addr())}
 	}
-	x.goroutines.Go(func() { acceptAll(listener, x.done, x.begin) })
+	x.goroutines.Go(func() {
+		err := acceptAll(listener, x.done, x.begin)
+		if config.Logger != nil && !errors.Is(err, net.ErrClosed) {
+			config.Logger.Error("the listener of a mux has failed", "error", err)
+		}
+	})
 	return x, nil
+}
+
+// TCPMuxStats is what a mux has to do.
+type TCPMuxStats struct {
+	// Connections have a base on the mux now.
+	Connections int
+	// Pending are the TCP connections that have not shown yet whose they are.
+	Pending int
+	// Accepted counts the TCP connections that were given to a PeerConnection, Refused those that were closed: their first
+	// packet was no check, or nobody's, or did not come in time, or they had to give way to others.
+	Accepted, Refused uint64
+}
+
+// Stats returns a snapshot.
+func (x *TCPMux) Stats() TCPMuxStats {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	s := x.stats
+	s.Pending = len(x.pending)
+	return s
 }
 
 // LocalAddr is the address that the mux listens at.
@@ -143,6 +173,9 @@ func (x *TCPMux) attach(t *transport, base ice.BaseID, addr netip.Addr, ufrag st
 	s := &tcpMuxSocket{m: m, base: base, listening: listening{
 		local: netip.AddrPortFrom(addr, x.local.Port()), done: make(chan struct{}),
 	}}
+	if len(m.sockets) == 0 {
+		x.stats.Connections++
+	}
 	m.sockets = append(m.sockets, s)
 	m.follow(ufrag)
 	return s, nil
@@ -187,6 +220,7 @@ func (s *tcpMuxSocket) Close() error {
 			delete(m.mux.ufrags, u)
 		}
 		m.ufrags = nil
+		m.mux.stats.Connections--
 	})
 	return nil
 }
@@ -222,9 +256,18 @@ func (x *TCPMux) route(c *newcomer) {
 	if i >= 0 {
 		x.pending = slices.Delete(x.pending, i, i+1)
 	}
-	to, base := x.find(c, first)
+	var to *transport
+	var base ice.BaseID
+	if i >= 0 && err == nil { // otherwise it was closed in the meantime
+		to, base = x.find(c, first)
+	}
+	if to == nil {
+		x.stats.Refused++
+	} else {
+		x.stats.Accepted++
+	}
 	x.mu.Unlock()
-	if i < 0 || err != nil || to == nil { // i < 0: closed in the meantime
+	if to == nil {
 		_ = c.Close()
 		return
 	}
@@ -252,9 +295,6 @@ var errNotACheck = fmt.Errorf("the first packet is no connectivity check")
 
 // find returns the connection that a first packet is for, and the base that it came to; nil: nobody's. mu is held.
 func (x *TCPMux) find(c net.Conn, first []byte) (*transport, ice.BaseID) {
-	if len(first) < 22 {
-		return nil, 0
-	}
 	m := x.ufrags[string(stunUfrag(first[2:]))]
 	if m == nil {
 		return nil, 0

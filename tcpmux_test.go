@@ -135,8 +135,8 @@ func TestTCPMuxManyConnections(t *testing.T) {
 			closePair(p)
 		}
 		time.Sleep(time.Second)
-		if n := len(w.mux.ufrags); n != 0 {
-			t.Errorf("%d ufrags are left", n)
+		if s := w.mux.Stats(); len(w.mux.ufrags) != 0 || s != (TCPMuxStats{Accepted: count}) {
+			t.Errorf("%d ufrags are left, %+v", len(w.mux.ufrags), s)
 		}
 	})
 }
@@ -346,11 +346,9 @@ func TestStrangersAtATCPMux(t *testing.T) {
 			conns[i] = w.dial()
 		}
 		synctest.Wait()
-		w.mux.mu.RLock()
-		if n := len(w.mux.pending); n > 16 {
-			t.Errorf("%d newcomers are kept", n)
+		if s := w.mux.Stats(); s.Pending != 16 || s.Connections != 1 || s.Accepted != 2 || s.Refused != 94 {
+			t.Errorf("%+v", s)
 		}
-		w.mux.mu.RUnlock()
 		p.echo(a, b, "still here")
 		late := w.pair(1)
 		late.dataPair(nil)

@@ -2,6 +2,7 @@ package webrtc
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -96,12 +97,15 @@ func (t *transport) listenTCP(addr netip.Addr) (listener net.Listener, err error
 
 // accept is a listener's goroutine.
 func (t *transport) accept(base ice.BaseID, l net.Listener) {
-	acceptAll(l, t.ctx.Done(), func(c net.Conn) { t.accepted(base, c, nil) })
+	err := acceptAll(l, t.ctx.Done(), func(c net.Conn) { t.accepted(base, c, nil) })
+	if !errors.Is(err, net.ErrClosed) {
+		t.logger.Warn("a listener has failed", "error", err)
+	}
 }
 
 // acceptAll accepts connections until the listener is closed. What fails otherwise, as for want of descriptors, is tried
-// again after a while.
-func acceptAll(l net.Listener, done <-chan struct{}, take func(net.Conn)) {
+// again after a while. It returns what has ended it.
+func acceptAll(l net.Listener, done <-chan struct{}, take func(net.Conn)) error {
 	for {
 		c, err := l.Accept()
 		if err == nil {
@@ -109,12 +113,12 @@ func acceptAll(l net.Listener, done <-chan struct{}, take func(net.Conn)) {
 			continue
 		}
 		if temporary, ok := err.(interface{ Temporary() bool }); !ok || !temporary.Temporary() {
-			return
+			return err
 		}
 		select {
 		case <-time.After(acceptPause):
 		case <-done:
-			return
+			return net.ErrClosed
 		}
 	}
 }

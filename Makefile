@@ -55,6 +55,7 @@ torture: ## the simulated tests with TORTURE seeds each
 	PARLEY_TORTURE=$(TORTURE) $(GO) test -count=1 -timeout 60m ./...
 
 bars: test interop bench ## the figures that docs/bench.md and the issues name
+	PARLEY_TORTURE=20 $(GO) test -count=1 -timeout 60m -v -run 'TestImpairedPath|TestFilledQueue|TestFairness|TestPriorities' ./sctp
 
 bogo: ## BoringSSL's DTLS tests: make bogo BORINGSSL=checkout
 	$(GO) -C $(BORINGSSL) test -c -o $(CURDIR)/bogo-runner.test ./ssl/test/runner

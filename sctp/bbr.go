@@ -59,17 +59,18 @@ const (
 )
 
 const (
-	bbrRateRounds  = 10
+	bbrRateRounds  = 8
 	bbrMinRTT      = 2 * time.Millisecond
 	bbrRTTWindow   = 10 * time.Second
 	bbrProbeRTTFor = 200 * time.Millisecond
 	bbrStartupGain = 2.77
 	bbrUpGain      = 1.25
 	bbrDownGain    = 0.75
-	bbrWindowGain  = 2.3
-	bbrBeta        = 0.8
-	bbrLeastWindow = 4 // packets
-	bbrExtra       = 4.0
+	bbrWindowGain  = 2.5
+	bbrBeta        = 0.7  // of CUBIC: who backs off less takes the other's share
+	bbrLeastBound  = 0.85 // of the product
+	bbrLeastWindow = 4    // packets
+	bbrExtra       = 10.0
 )
 
 func newBBR(mtu int, hint time.Duration, seed uint32) *bbr {
@@ -169,8 +170,8 @@ func (b *bbr) judge(a *ackSample) {
 		if b.bound > 0 {
 			level = min(level, b.bound)
 		}
-		// Not below the product itself: that much stands in no queue.
-		b.bound = max(int(bbrBeta*float64(level)), b.product(1)+bbrLeastWindow*b.mtu)
+		// Not far below the product: the rate in it is the highest of some rounds, and what a flow gets varies among others.
+		b.bound = max(int(bbrBeta*float64(level)), b.product(bbrLeastBound)+bbrLeastWindow*b.mtu)
 		b.boundStep = 0
 		return
 	}

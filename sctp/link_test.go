@@ -2,7 +2,6 @@ package sctp
 
 import (
 	"bytes"
-	"container/heap"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -38,8 +37,9 @@ type link struct {
 	drop      func(pkt []byte) bool // scripted loss
 
 	busy    time.Time
-	flying  flights
-	seq     int
+	flying  []flight // from head on, by time of arrival
+	head    int
+	spare   [][]byte
 	dropped int
 	delays  []time.Duration // queueing delay of each packet, when record
 	record  bool
@@ -48,26 +48,43 @@ type link struct {
 
 type flight struct {
 	at  time.Time
-	seq int
 	pkt []byte
 }
 
-type flights []flight
-
-func (f flights) Len() int { return len(f) }
-func (f flights) Less(i, j int) bool {
-	if f[i].at.Equal(f[j].at) {
-		return f[i].seq < f[j].seq
+// fly puts a copy of a packet on its way, behind those that arrive at the same time.
+func (l *link) fly(at time.Time, pkt []byte) {
+	if l.head == len(l.flying) {
+		l.flying, l.head = l.flying[:0], 0
+	} else if l.head > 4096 {
+		l.flying, l.head = l.flying[:copy(l.flying, l.flying[l.head:])], 0
 	}
-	return f[i].at.Before(f[j].at)
+	var buf []byte
+	if n := len(l.spare); n > 0 {
+		buf, l.spare = l.spare[n-1], l.spare[:n-1]
+	}
+	l.flying = append(l.flying, flight{at, append(buf[:0], pkt...)})
+	for i := len(l.flying) - 1; i > l.head && l.flying[i].at.Before(l.flying[i-1].at); i-- {
+		l.flying[i], l.flying[i-1] = l.flying[i-1], l.flying[i]
+	}
 }
-func (f flights) Swap(i, j int) { f[i], f[j] = f[j], f[i] }
-func (f *flights) Push(x any)   { *f = append(*f, x.(flight)) }
-func (f *flights) Pop() any {
-	old := *f
-	x := old[len(old)-1]
-	*f = old[:len(old)-1]
-	return x
+
+// next is when the next packet arrives; false: none is on its way.
+func (l *link) next() (time.Time, bool) {
+	if l.head == len(l.flying) {
+		return time.Time{}, false
+	}
+	return l.flying[l.head].at, true
+}
+
+// arrived takes the next packet that is there by now. It is the link's again at the following call.
+func (l *link) arrived(now time.Time) ([]byte, bool) {
+	if at, ok := l.next(); !ok || at.After(now) {
+		return nil, false
+	}
+	pkt := l.flying[l.head].pkt
+	l.head++
+	l.spare = append(l.spare, pkt)
+	return pkt, true
 }
 
 func (l *link) send(now time.Time, rng *rand.Rand, pkt []byte) {
@@ -101,8 +118,7 @@ func (l *link) send(now time.Time, rng *rand.Rand, pkt []byte) {
 		copies = 2
 	}
 	for range copies {
-		l.seq++
-		heap.Push(&l.flying, flight{at, l.seq, append([]byte(nil), pkt...)})
+		l.fly(at, pkt)
 	}
 }
 
@@ -196,8 +212,8 @@ func (w *world) step(until time.Time) bool {
 	}
 	next := until
 	for _, e := range w.ends() {
-		if len(e.out.flying) > 0 && e.out.flying[0].at.Before(next) {
-			next = e.out.flying[0].at
+		if at, ok := e.out.next(); ok && at.Before(next) {
+			next = at
 		}
 		if d := w.deadline(e); !d.IsZero() && d.Before(next) {
 			next = d
@@ -213,9 +229,8 @@ func (w *world) step(until time.Time) bool {
 	for i, e := range w.ends() {
 		to := w.ends()[1-i]
 		batch := false
-		for len(e.out.flying) > 0 && !e.out.flying[0].at.After(w.now) {
-			f := heap.Pop(&e.out.flying).(flight)
-			_ = to.HandlePacket(w.now, f.pkt)
+		for pkt, ok := e.out.arrived(w.now); ok; pkt, ok = e.out.arrived(w.now) {
+			_ = to.HandlePacket(w.now, pkt)
 			batch = true
 		}
 		if batch {

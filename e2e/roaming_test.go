@@ -15,10 +15,11 @@ type roaming struct {
 	offers      bool    // the roaming host offers, and is controlling
 	overlap     bool    // the new network is there before the old one goes
 	signaled    bool    // what is gathered in the new network is signaled
+	server      string
 }
 
 func (r roaming) String() string {
-	words := fmt.Sprintf("%s to %s", r.from, r.other)
+	words := fmt.Sprintf("%s to %s by %s", r.from, r.other, map[string]string{ours: "our server", coturns: "coturn"}[r.server])
 	for _, w := range []struct {
 		is   bool
 		word string
@@ -69,12 +70,16 @@ func roamings() (all []roaming) {
 		{lab.Symmetric, lab.Symmetric},
 		{lab.NoUDP, lab.NoUDP},
 	} {
-		for i := range 4 {
-			all = append(all, roaming{from: nats[0], other: nats[1], offers: i&1 == 0, overlap: i&2 != 0})
-		}
+		all = append(all, roaming{from: nats[0], other: nats[1]}.ways()...)
 	}
+	return append(all, roaming{from: lab.Cone, other: lab.Cone, signaled: true}.ways()...)
+}
+
+// ways are the calls that differ in who offers, and in whether the networks overlap; half of them by each server.
+func (r roaming) ways() (all []roaming) {
 	for i := range 4 {
-		all = append(all, roaming{from: lab.Cone, other: lab.Cone, offers: i&1 == 0, overlap: i&2 != 0, signaled: true})
+		r.offers, r.overlap, r.server = i&1 == 0, i&2 != 0, [...]string{ours, coturns}[i&1^i>>1]
+		all = append(all, r)
 	}
 	return all
 }
@@ -98,7 +103,7 @@ func (r roaming) run(t *testing.T, peers [2]*member, roamer lab.Host, from, to *
 	if !r.offers {
 		first, second = second, first
 	}
-	_, err := connect(ctx, first, second, order{Servers: servers(ours)})
+	_, err := connect(ctx, first, second, order{Servers: servers(r.server)})
 	check(err)
 	for _, m := range peers {
 		ask(m, order{Do: "await", Messages: 20, Packets: 50})

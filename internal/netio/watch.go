@@ -18,6 +18,8 @@ const (
 	// quiet is how long changes must have been over before they are told: they
 	// come in groups.
 	quiet = 20 * time.Millisecond
+	// patience is how long changes are told late at most, when they do not end.
+	patience = 200 * time.Millisecond
 	// pollInterval is how often the interfaces are listed where the system does
 	// not tell.
 	pollInterval = 2 * time.Second
@@ -91,11 +93,17 @@ func (w *watch) run(quit chan struct{}) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	timer.Stop()
+	var first time.Time // of the changes that are not told yet
 	for {
 		select {
 		case <-heard:
-			timer.Reset(quiet)
+			now := time.Now()
+			if first.IsZero() {
+				first = now
+			}
+			timer.Reset(min(quiet, first.Add(patience).Sub(now)))
 		case <-timer.C:
+			first = time.Time{}
 			w.tell()
 		case <-ended:
 			w.poll(quit)

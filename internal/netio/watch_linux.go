@@ -3,6 +3,7 @@
 package netio
 
 import (
+	"encoding/binary"
 	"errors"
 	"os"
 
@@ -12,8 +13,8 @@ import (
 // netlink is a socket that the kernel tells of changes by.
 type netlink struct{ f *os.File }
 
-// openEvents subscribes to changes of links and addresses, and of routes: an
-// address is often there a moment before anything can be sent from it.
+// openEvents subscribes to changes of links and addresses, and of default routes:
+// an address is often there a moment before anything can be sent from it.
 func openEvents() (events, error) {
 	fd, err := routeSocket(unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_ROUTE)
 	if err != nil {
@@ -61,11 +62,35 @@ func openChanges() (changed func() bool, err error) {
 	}, nil
 }
 
-// wait implements events. What has changed is not read: whoever is told looks.
+// wait implements events. What has changed is not kept: whoever is told looks.
 func (n *netlink) wait() error {
 	var buf [8192]byte
-	_, err := n.f.Read(buf[:])
-	return err
+	for {
+		size, err := n.f.Read(buf[:])
+		switch {
+		case errors.Is(err, unix.ENOBUFS): // messages were lost
+			return nil
+		case err != nil || matters(buf[:size]):
+			return err
+		}
+	}
+}
+
+// matters tells whether there is more in a packet of netlink than routes other
+// than default ones, of which a router may change many a second.
+func matters(packet []byte) bool {
+	for len(packet) >= unix.SizeofNlMsghdr {
+		size := int(binary.NativeEndian.Uint32(packet))
+		kind := binary.NativeEndian.Uint16(packet[4:])
+		if size < unix.SizeofNlMsghdr+2 || size > len(packet) || kind != unix.RTM_NEWROUTE && kind != unix.RTM_DELROUTE {
+			return true
+		}
+		if bits := packet[unix.SizeofNlMsghdr+1]; bits == 0 { // rtm_dst_len
+			return true
+		}
+		packet = packet[min((size+3)&^3, len(packet)):]
+	}
+	return false
 }
 
 func (n *netlink) close() { _ = n.f.Close() }

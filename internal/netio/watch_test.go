@@ -49,6 +49,24 @@ func TestWatchTellsOnceAGroup(t *testing.T) {
 	})
 }
 
+func TestWatchTellsOfChangesThatDoNotEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := make(fakeEvents)
+		w := &watch{open: func() (events, error) { return source, nil }}
+		var told atomic.Int32
+		stop := w.add(func() { told.Add(1) })
+		for range 100 {
+			source <- struct{}{}
+			time.Sleep(10 * time.Millisecond)
+		}
+		synctest.Wait()
+		if n := told.Load(); n < 4 || n > 5 {
+			t.Errorf("told %d times in a second", n)
+		}
+		stop()
+	})
+}
+
 func TestWatchPollsWhereNobodyTells(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var addr atomic.Int32

@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	muxConnections = 5000
-	muxConnecting  = 64  // connections that are being set up at the same time
-	muxWaiting     = 100 // messages that wait for their echo at the same time
-	muxMessage     = 64  // bytes
-	muxRounds      = 4   // messages of each connection
-	muxSettle      = 3 * time.Second
-	muxIdle        = 8 * time.Second
+	muxMost       = 5000 // connections
+	muxConnecting = 64   // connections that are being set up at the same time
+	muxWaiting    = 100  // messages that wait for their echo at the same time
+	muxMessage    = 64   // bytes
+	muxRounds     = 4    // messages of each connection
+	muxSettle     = 3 * time.Second
+	muxIdle       = 8 * time.Second
 )
 
 // muxStack is a library with one UDP port for all its connections.
@@ -60,9 +60,35 @@ func pionMux() (*muxStack, error) {
 	return &muxStack{newPionWith(s), nil, mux.Close}, nil
 }
 
-// runMux serves many connections on one port. The peers live in the far process and are this library's for both, each with
-// a socket of its own, so that this process's CPU time, memory and goroutines are those of the server alone.
-func runMux(listen func() (*muxStack, error)) func(stack, env) (map[string]float64, error) {
+// muxScenario serves many connections on one port. The peers live in the far process and are this library's for both, each
+// with a socket of its own, so that this process's CPU time, memory and goroutines are those of the server alone.
+type muxScenario struct {
+	name        string
+	connections int
+}
+
+func (s muxScenario) scenario() scenario {
+	var cases []benchCase
+	for _, c := range []benchCase{
+		{"setup-cpu", "CPU ms/connection"},
+		{"memory", "KiB/connection"},
+		{"goroutines", "goroutines/connection"},
+		{"idle-cpu", "us/s"},
+		{"echo", "CPU us/message"},
+		{"restart", "ms"},
+	} {
+		cases = append(cases, benchCase{s.name + "-" + c.name, c.unit})
+	}
+	return scenario{name: s.name, cases: cases, run: s.run(parleyMux), other: s.run(pionMux), runs: 1}
+}
+
+// ours leaves the other library out.
+func (s scenario) ours() scenario {
+	s.alone = true
+	return s
+}
+
+func (s muxScenario) run(listen func() (*muxStack, error)) func(stack, env) (map[string]float64, error) {
 	return func(_ stack, e env) (map[string]float64, error) {
 		st, err := listen()
 		if err != nil {
@@ -74,9 +100,14 @@ func runMux(listen func() (*muxStack, error)) func(stack, env) (map[string]float
 			return nil, err
 		}
 		defer far.stop()
-		s := &muxServer{stack: st, far: far}
-		defer s.end()
-		return s.measure(e)
+		server := &muxServer{stack: st, far: far}
+		defer server.end()
+		figures, err := server.measure(e.count(s.connections), e)
+		values := make(map[string]float64, len(figures))
+		for name, v := range figures {
+			values[s.name+"-"+name] = v
+		}
+		return values, err
 	}
 }
 
@@ -93,16 +124,14 @@ func (s *muxServer) end() {
 	}
 }
 
-func (s *muxServer) measure(e env) (map[string]float64, error) {
+func (s *muxServer) measure(n int, e env) (map[string]float64, error) {
 	// The first connections pay for what a library sets up once a process.
 	if err := s.connect(muxConnecting); err != nil {
 		return nil, err
 	}
 	time.Sleep(muxSettle / 3)
 	memory, _ := footprint()
-	n := e.count(muxConnections)
 	count := float64(n)
-
 	cpu := processCPU()
 	if err := s.connect(n); err != nil {
 		return nil, err
@@ -122,11 +151,11 @@ func (s *muxServer) measure(e env) (map[string]float64, error) {
 	echo := processCPU() - cpu
 
 	values := map[string]float64{
-		"mux-5000-setup-cpu":  milliseconds(setup) / count,
-		"mux-5000-memory":     float64(memoryAfter-memory) / 1024 / count,
-		"mux-5000-goroutines": float64(goroutines) / float64(len(s.peers)),
-		"mux-5000-idle-cpu":   1e6 * idle / float64(len(s.peers)),
-		"mux-5000-echo":       microseconds(echo) / float64(muxRounds*len(s.peers)),
+		"setup-cpu":  milliseconds(setup) / count,
+		"memory":     float64(memoryAfter-memory) / 1024 / count,
+		"goroutines": float64(goroutines) / float64(len(s.peers)),
+		"idle-cpu":   1e6 * idle / float64(len(s.peers)),
+		"echo":       microseconds(echo) / float64(muxRounds*len(s.peers)),
 	}
 	if s.stack.restart == nil {
 		return values, nil
@@ -135,7 +164,7 @@ func (s *muxServer) measure(e env) (map[string]float64, error) {
 	if err := s.stack.restart(); err != nil {
 		return nil, err
 	}
-	values["mux-5000-restart"] = milliseconds(time.Since(start))
+	values["restart"] = milliseconds(time.Since(start))
 	if _, err := s.far.ask(farMessage{Echo: 1}); err != nil {
 		return nil, fmt.Errorf("after the restart: %w", err)
 	}
@@ -202,7 +231,7 @@ type callers struct {
 }
 
 func newCallers() *callers {
-	return &callers{channels: make(chan channel, 2*muxConnections), waiting: make(chan struct{}, muxWaiting)}
+	return &callers{channels: make(chan channel, 2*muxMost), waiting: make(chan struct{}, muxWaiting)}
 }
 
 func (c *callers) call(st stack, offer string) (string, error) {

@@ -74,19 +74,8 @@ var scenarios = []scenario{
 		},
 		run: runIdle,
 	},
-	{
-		name: "mux-5000", runs: 1,
-		cases: []benchCase{
-			{"mux-5000-setup-cpu", "CPU ms/connection"},
-			{"mux-5000-memory", "KiB/connection"},
-			{"mux-5000-goroutines", "goroutines/connection"},
-			{"mux-5000-idle-cpu", "us/s"},
-			{"mux-5000-echo", "CPU us/message"},
-			{"mux-5000-restart", "ms"},
-		},
-		run:   runMux(parleyMux),
-		other: runMux(pionMux),
-	},
+	muxScenario{"mux-1000", 1000}.scenario(),
+	muxScenario{"mux-5000", muxMost}.scenario().ours(),
 	{
 		name:  "dtls-handshake-12",
 		cases: []benchCase{{"dtls-handshake-12", "CPU ms/pair"}},

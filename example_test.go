@@ -1,8 +1,11 @@
 package webrtc_test
 
 import (
+	"fmt"
 	"log"
+	"net/http"
 	"net/netip"
+	"net/url"
 
 	"github.com/openparley/webrtc"
 )
@@ -28,4 +31,27 @@ func ExampleNewUDPMux() {
 	<-pc.Done()
 	loop.Close()
 	_ = mux.Close()
+}
+
+// Where the network lets nothing out but by the proxy of HTTPS_PROXY, a TURN server by TLS is still reached.
+func ExampleSettings_serverProxy() {
+	api, err := webrtc.NewAPI(webrtc.Settings{
+		ServerProxy: func(server *url.URL) (*url.URL, error) {
+			return http.ProxyFromEnvironment(&http.Request{URL: server})
+		},
+	})
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	pc, err := api.NewPeerConnection(webrtc.Configuration{ICEServers: []webrtc.ICEServer{{
+		URLs: []string{"turns:turn.example.org:443"}, Username: "alice", Credential: "wonderland",
+	}}})
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	defer pc.Close()
+	fmt.Println(pc.ConnectionState())
+	// Output: new
 }

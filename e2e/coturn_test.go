@@ -4,11 +4,18 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -113,7 +120,13 @@ func turnServer(url string) webrtc.ICEServer {
 // relayOnly makes a peer that can be reached through a server alone.
 func relayOnly(t *testing.T, url string, trust *x509.CertPool, media bool) *goPeer {
 	t.Helper()
-	p := newGoPeerWith(t, webrtc.Settings{ServerTLS: &tls.Config{RootCAs: trust}}, media)
+	return relayOnlyWith(t, webrtc.Settings{ServerTLS: &tls.Config{RootCAs: trust}}, url, media)
+}
+
+// relayOnlyWith is relayOnly with other settings.
+func relayOnlyWith(t *testing.T, settings webrtc.Settings, url string, media bool) *goPeer {
+	t.Helper()
+	p := newGoPeerWith(t, settings, media)
 	err := p.pc.SetConfiguration(webrtc.Configuration{
 		Certificates: p.pc.GetConfiguration().Certificates, ICETransportPolicy: webrtc.ICETransportPolicyRelay,
 		ICEServers: []webrtc.ICEServer{turnServer(url)},
@@ -238,5 +251,76 @@ func TestServerCertificatesAreVerified(t *testing.T) {
 				t.Error("no error")
 			}
 		})
+	}
+}
+
+// tunnels is an HTTP proxy with a password that knows where turn.lab is.
+func tunnels(t *testing.T) (proxy *url.URL, asked func() []string) {
+	t.Helper()
+	var mu sync.Mutex
+	var hosts []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		hosts = append(hosts, r.Method+" "+r.Host)
+		mu.Unlock()
+		if r.Header.Get("Proxy-Authorization") != "Basic "+base64.StdEncoding.EncodeToString([]byte("bob:builder")) {
+			w.WriteHeader(http.StatusProxyAuthRequired)
+			return
+		}
+		far, err := net.Dial("tcp", strings.Replace(r.Host, "turn.lab", labAddr, 1))
+		if err != nil {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		defer far.Close()
+		w.WriteHeader(http.StatusOK)
+		near, buffered, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer near.Close()
+		go func() { _, _ = io.Copy(near, far) }() // until one of them is closed
+		_, _ = io.Copy(far, buffered)
+	}))
+	t.Cleanup(server.Close)
+	proxy, err := url.Parse(strings.Replace(server.URL, "://", "://bob:builder@", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return proxy, func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(hosts)
+	}
+}
+
+// TestRelayBehindAProxy calls by coturn, whose name only an HTTP proxy knows.
+func TestRelayBehindAProxy(t *testing.T) {
+	lab.Alone(t)
+	_, certFile, keyFile, trust := turnCertificate(t)
+	startCoturn(t, certFile, keyFile)
+	proxy, asked := tunnels(t)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	settings := webrtc.Settings{
+		ServerTLS: &tls.Config{RootCAs: trust}, ServerProxy: func(*url.URL) (*url.URL, error) { return proxy, nil },
+	}
+	const server = "turns:turn.lab"
+	p, q := relayOnlyWith(t, settings, server, true), relayOnlyWith(t, settings, server, true)
+	if err := p.dial(ctx, q); err != nil {
+		t.Fatal(err)
+	}
+	for _, each := range []*goPeer{p, q} {
+		if err := each.roundTrip(ctx, make([]byte, 64<<10), false); err != nil {
+			t.Fatal(err)
+		}
+		if err := each.received.wait(ctx, 5, 10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := "CONNECT turn.lab:" + turnSecurePort
+	if got := asked(); !slices.Equal(got, []string{want, want}) || p.selected() != "relay by tls to relay" {
+		t.Errorf("the proxy was asked for %q, and the call goes from %s", got, p.selected())
 	}
 }

@@ -59,14 +59,22 @@ func (w *writer) drain(overhead int) error {
 		return nil
 	}
 	n, err := w.under.WriteBatch(w.waiting)
-	var size *netio.SizeError
-	if errors.As(err, &size) {
-		err = &netio.SizeError{Index: size.Index, Size: size.Size - overhead, Remote: size.Remote}
-	} else if err != nil {
-		n = len(w.waiting)
+	if err != nil {
+		if err = unsealed(err, overhead); !errors.Is(err, netio.ErrTooLarge) {
+			n = len(w.waiting) // the socket is of no use any more
+		}
 	}
 	left := copy(w.waiting, w.waiting[n:])
 	clear(w.waiting[left:])
 	w.waiting = w.waiting[:left]
 	return err
+}
+
+// unsealed translates the size in an error, if there is one.
+func unsealed(err error, overhead int) error {
+	var size *netio.SizeError
+	if !errors.As(err, &size) {
+		return err
+	}
+	return &netio.SizeError{Index: size.Index, Size: size.Size - overhead, Remote: size.Remote}
 }

@@ -1,0 +1,5 @@
+//go:build race
+
+package dtlsio
+
+const raceEnabled = true

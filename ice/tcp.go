@@ -100,16 +100,16 @@ func (a *Agent) usesTransport(c *Candidate) bool {
 	return false
 }
 
-// connect asks for the connection of a pair, in a slot of the pacing (RFC 6544 §7.1). False: it is on its way.
-func (a *Agent) connect(p *pair) bool {
+// connect asks for the connection of a pair (RFC 6544 §7.1), unless it is on its way.
+func (a *Agent) connect(p *pair) {
 	p.state = PairInProgress
 	if p.conn != nil {
-		return false
+		return
 	}
 	from := p.local.base
 	if len(a.conns) >= maxConns || from.tcp != tcpActive {
 		p.state = PairFailed
-		return true
+		return
 	}
 	a.lastBase++
 	p.conn = &base{
@@ -120,7 +120,6 @@ func (a *Agent) connect(p *pair) bool {
 	p.retryAt = time.Time{}
 	a.conns = append(a.conns, p.conn)
 	a.post(EventConnect{Base: p.conn.id, Local: from.want, Remote: from.scoped(p.remote.Addr)})
-	return true
 }
 
 // connection finds a connection to a peer.

@@ -202,7 +202,8 @@ func (a *Agent) startOrdinary() bool {
 // startCheck sends the connectivity check of a pair (RFC 8445 §7.2.4).
 func (a *Agent) startCheck(p *pair) bool {
 	if p.tcp() && (p.conn == nil || !p.conn.bound) {
-		return a.connect(p) // its check follows (RFC 6544 §7.1)
+		a.connect(p) // its check follows (RFC 6544 §7.1)
+		return true
 	}
 	t := &transaction{
 		id: a.newTransactionID(), kind: kindCheck, base: p.base(), remote: p.remote.Addr, pair: p,

@@ -73,8 +73,8 @@ type muxNetwork struct {
 
 // UDPMuxConfig configures a UDPMux. The zero value listens at a port of the system's choice of all addresses.
 type UDPMuxConfig struct {
-	// Local is where the mux listens. The zero address stands for all, port zero for one of the system's choice. The port
-	// must be free: a second program is refused it.
+	// Local is where the mux listens. The zero address stands for all, an unspecified one for all of its family, port zero for
+	// one of the system's choice. The port must be free: a second program is refused it.
 	Local netip.AddrPort
 	// Readers is how many sockets share the port on Linux (SO_REUSEPORT), each with a goroutine that reads it; at most 64.
 	// Zero: as many as there are processors, at most 8. Other systems have one.

@@ -59,12 +59,8 @@ type muxSocket struct {
 
 // attach makes a base of a connection. t.mu is held.
 func (x *UDPMux) attach(t *transport, base ice.BaseID, addr netip.Addr, ufrag string) (*muxSocket, error) {
-	own := x.local.Addr()
-	if !own.IsUnspecified() && own != addr.WithZone("") {
+	if !x.listensAt(addr) {
 		return nil, fmt.Errorf("the mux does not listen at %v", addr)
-	}
-	if own.IsUnspecified() && own.Is4() && addr.Is6() {
-		return nil, fmt.Errorf("the mux does not listen at IPv6 addresses")
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -87,6 +83,15 @@ func (x *UDPMux) attach(t *transport, base ice.BaseID, addr netip.Addr, ufrag st
 	}
 	t.muxed.follow(ufrag)
 	return s, nil
+}
+
+// listensAt tells whether packets for an address of this host come to the mux.
+func (x *UDPMux) listensAt(addr netip.Addr) bool {
+	own := x.at.Addr().Unmap()
+	if !own.IsValid() || own == addr.WithZone("") {
+		return true
+	}
+	return own.IsUnspecified() && own.Is4() == addr.Is4()
 }
 
 // follow makes a ufrag the connection's. mux.mu is held.

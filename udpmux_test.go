@@ -272,6 +272,30 @@ func TestUDPMuxICERestart(t *testing.T) {
 	})
 }
 
+func TestUDPMuxListensAt(t *testing.T) {
+	v4, v6 := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("2001:db8::1")
+	for _, c := range []struct {
+		local      string // empty: the zero address
+		has4, has6 bool
+	}{
+		{"", true, true},
+		{"0.0.0.0", true, false},
+		{"::", false, true},
+		{"10.0.0.1", true, false},
+		{"::ffff:10.0.0.1", true, false},
+		{"10.0.0.2", false, false},
+		{"2001:db8::1", false, true},
+	} {
+		x := &UDPMux{}
+		if c.local != "" {
+			x.at = netip.AddrPortFrom(netip.MustParseAddr(c.local), 7000)
+		}
+		if has4, has6 := x.listensAt(v4), x.listensAt(v6); has4 != c.has4 || has6 != c.has6 {
+			t.Errorf("%q: %v and %v", c.local, has4, has6)
+		}
+	}
+}
+
 // running counts the goroutines of a connection.
 func running(l *lifetime) int {
 	l.mu.Lock()

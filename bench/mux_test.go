@@ -33,10 +33,7 @@ func TestMux(t *testing.T) {
 				t.Error("who can restart?")
 			}
 			if st.restart != nil {
-				if err := st.restart(); err != nil {
-					t.Error(err)
-				}
-				if _, err := s.far.ask(farMessage{Echo: 1}); err != nil {
+				if _, err := s.restarts(); err != nil {
 					t.Error(err)
 				}
 			}

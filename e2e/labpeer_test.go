@@ -23,7 +23,6 @@ type order struct {
 	Call        int    // which one: what is signaled late must not get into the next one
 	Offer       bool
 	Servers     []webrtc.ICEServer `json:",omitempty"`
-	Relay       bool               // the policy
 	Description *webrtc.SessionDescription
 	Candidate   *webrtc.ICECandidateInit
 	Since       time.Time // await: a packet that was sent after this
@@ -141,11 +140,7 @@ func (p *labPeer) start(o order) error {
 	if err != nil {
 		return err
 	}
-	config := webrtc.Configuration{ICEServers: o.Servers}
-	if o.Relay {
-		config.ICETransportPolicy = webrtc.ICETransportPolicyRelay
-	}
-	pc, err := api.NewPeerConnection(config)
+	pc, err := api.NewPeerConnection(webrtc.Configuration{ICEServers: o.Servers})
 	if err != nil {
 		return err
 	}

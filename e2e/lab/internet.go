@@ -83,7 +83,7 @@ func (n *Internet) NewRouter(t testing.TB, nat NAT) *Router {
 	return r
 }
 
-// Outside is the router's address on the internet, and Inside that of the host behind it.
+// Outside is the router's address on the internet.
 func (r *Router) Outside() string { return fmt.Sprintf("198.51.100.%d", 4*r.number+2) }
 
 // Inside is the address that Plug gives to a host.

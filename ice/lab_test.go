@@ -32,6 +32,7 @@ type lab struct {
 
 	signaling func() time.Duration // of the next message
 	signaled  time.Time            // when the last descriptions arrive: they keep their order
+	offered   bool                 // an offer has no answer yet
 	names     map[string]netip.Addr
 }
 
@@ -502,6 +503,7 @@ func (l *lab) connect(a, b *labPeer) {
 
 // restart exchanges new credentials: a offers.
 func (l *lab) restart(a, b *labPeer) {
+	l.offered = true
 	a.enter(func() {
 		l.must(a.a.Restart(l.now(), Parameters{}))
 		offer := a.a.LocalParameters()
@@ -518,6 +520,7 @@ func (l *lab) restart(a, b *labPeer) {
 func (l *lab) answer(a, b *labPeer) {
 	answer := b.a.LocalParameters()
 	l.describe(l.now(), func(now time.Time) {
+		l.offered = false
 		a.enter(func() { l.must(a.a.SetRemoteParameters(now, answer)) })
 	})
 }

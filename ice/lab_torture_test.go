@@ -19,6 +19,7 @@ type tortureLab struct {
 	restarts int
 	kinds    []netsim.NATKind // what is in front of each peer, if it is one NAT of its own
 	latest   time.Duration    // of signaling
+	early    bool             // they have restarted before they were connected
 }
 
 func newTorture(t testing.TB, seed uint64) *tortureLab {
@@ -49,7 +50,7 @@ func (x *tortureLab) nat(addr string, behind *netsim.NAT) (*netsim.NAT, netsim.N
 
 // direct tells whether nothing stands in the way of a direct pair.
 func (x *tortureLab) direct() bool {
-	if x.link.Loss > 0 || len(x.kinds) < 2 || x.a.a.cfg.Policy != PolicyAll || x.b.a.cfg.Policy != PolicyAll {
+	if x.early || x.link.Loss > 0 || len(x.kinds) < 2 || x.a.a.cfg.Policy != PolicyAll || x.b.a.cfg.Policy != PolicyAll {
 		return false
 	}
 	p, q := x.kinds[0], x.kinds[1]
@@ -123,6 +124,14 @@ func (x *tortureLab) session() {
 	if x.rng.IntN(4) == 0 {
 		x.sim.After(2*x.rtt, func(now time.Time) { b.enter(func() { b.a.SetRole(now, RoleControlling) }) }) // a conflict
 	}
+	if x.rng.IntN(5) == 0 { // another offer before they are connected, or soon after
+		x.sim.After(3*x.latest+time.Duration(x.rng.IntN(1000))*time.Millisecond, func(time.Time) {
+			if x.accident == "" {
+				x.early = true
+				x.lab.restart(a, b)
+			}
+		})
+	}
 	if !x.agreed(tortureBound) {
 		x.fatalf("not connected")
 	}
@@ -150,6 +159,7 @@ func (x *tortureLab) restart() {
 	if x.rng.IntN(2) == 0 {
 		first, second = second, first
 	}
+	x.run(tortureBound, func() bool { return !x.offered })
 	ca, cb := len(x.a.selects), len(x.b.selects)
 	x.lab.restart(first, second)
 	if !x.run(tortureBound, func() bool { return len(x.a.selects) > ca && len(x.b.selects) > cb }) || !x.agreed(tortureBound) {
@@ -163,11 +173,18 @@ func (x *tortureLab) haveAccident() {
 	if x.rng.IntN(2) == 0 {
 		p = x.b
 	}
-	x.accident = []string{"nothing", "roaming", "a NAT forgets", "another kind of NAT", "the server restarts", "the network pauses"}[x.rng.IntN(6)]
+	accidents := []string{
+		"nothing", "roaming", "both roam", "a NAT forgets", "another kind of NAT", "the server restarts", "the server is away",
+		"the network pauses",
+	}
+	x.accident = accidents[x.rng.IntN(len(accidents))]
 	x.logf("accident: %s, %s", p.name, x.accident)
 	switch x.accident {
 	case "roaming":
 		p.roam(time.Duration(x.rng.IntN(1500)) * time.Millisecond)
+	case "both roam":
+		x.a.roam(time.Duration(x.rng.IntN(1500)) * time.Millisecond)
+		x.b.roam(time.Duration(x.rng.IntN(1500)) * time.Millisecond)
 	case "a NAT forgets":
 		if p.nat != nil {
 			p.nat.Reset()
@@ -178,6 +195,11 @@ func (x *tortureLab) haveAccident() {
 		}
 	case "the server restarts":
 		x.turn.restart()
+	case "the server is away":
+		x.turn.restart()
+		x.turn.down = true
+		x.pass(time.Duration(1+x.rng.IntN(8)) * time.Second)
+		x.turn.down = false
 	case "the network pauses":
 		x.silence(true)
 		x.pass(time.Duration(1+x.rng.IntN(12)) * time.Second)

@@ -190,7 +190,7 @@ func TestSection14_2_NothingIsFasterThanTa(t *testing.T) {
 	}
 	begin, total := s.now, 1
 	for s.now.Sub(begin) < 200*time.Millisecond {
-		s.advance(leastPace - 1)
+		s.advance(5*time.Millisecond - 1)
 		early := requests()
 		s.advance(1)
 		n := requests()

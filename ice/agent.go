@@ -206,8 +206,11 @@ func (a *Agent) nextDeadline() time.Time {
 	d = firstTime(d, a.nominationTime())
 	d = firstTime(d, a.consentDeadline())
 	d = firstTime(d, a.stateDeadline())
-	if a.hasPacedWork() {
+	switch {
+	case a.hasPacedWork():
 		d = firstTime(d, a.nextSlot())
+	case a.state != StateFailed && !a.cfg.Lite:
+		d = firstTime(d, a.cur.thawTime(a.now))
 	}
 	return d
 }

@@ -18,12 +18,13 @@ type pair struct {
 
 	// Checklist.
 	state    PairState
-	queued   bool  // in the triggered-check queue
-	nominate bool  // the next check carries USE-CANDIDATE
-	offered  bool  // controlling: it was nominated once, whatever has become of it
-	wanted   bool  // controlled: the peer has nominated it, and its check has not succeeded yet (§7.3.1.5)
-	late     bool  // formed after the nomination: it is checked all the same
-	produced *pair // the valid pair that its check has made; itself, or one with a reflexive local candidate
+	queued   bool      // in the triggered-check queue
+	nominate bool      // the next check carries USE-CANDIDATE
+	offered  bool      // controlling: it was nominated once, whatever has become of it
+	wanted   bool      // controlled: the peer has nominated it, and its check has not succeeded yet (§7.3.1.5)
+	late     bool      // formed after the nomination: it is checked all the same
+	asked    time.Time // when its latest check began
+	produced *pair     // the valid pair that its check has made; itself, or one with a reflexive local candidate
 
 	// Valid list.
 	valid        bool
@@ -237,7 +238,7 @@ func (g *generation) untrigger(p *pair) {
 
 // nextOrdinary returns the best waiting pair; when there is none, pairs whose foundation is idle thaw first (RFC 8445
 // §6.1.4.2). After the nomination there are no ordinary checks any more (§8.1.2), but for the pairs that are open.
-func (g *generation) nextOrdinary() *pair {
+func (g *generation) nextOrdinary(now time.Time) *pair {
 	if !g.ready() {
 		return nil
 	}
@@ -245,7 +246,7 @@ func (g *generation) nextOrdinary() *pair {
 		return p
 	}
 	for _, p := range g.pairs {
-		if p.state == PairFrozen && g.open(p) && !g.foundationBusy(p) {
+		if p.state == PairFrozen && g.open(p) && !g.heldUntil(p).After(now) {
 			p.state = PairWaiting
 		}
 	}
@@ -253,9 +254,9 @@ func (g *generation) nextOrdinary() *pair {
 }
 
 // hasOrdinary tells whether nextOrdinary would find a pair.
-func (g *generation) hasOrdinary() bool {
+func (g *generation) hasOrdinary(now time.Time) bool {
 	return g.ready() && slices.ContainsFunc(g.pairs, func(p *pair) bool {
-		return g.open(p) && ((p.state == PairWaiting && !p.queued) || (p.state == PairFrozen && !g.foundationBusy(p)))
+		return g.open(p) && ((p.state == PairWaiting && !p.queued) || (p.state == PairFrozen && !g.heldUntil(p).After(now)))
 	})
 }
 
@@ -268,13 +269,45 @@ func (g *generation) firstWaiting() *pair {
 	return nil
 }
 
-func (g *generation) foundationBusy(p *pair) bool {
+// thawAfter is how long a check without an answer holds back the other pairs of its foundation.
+//
+// Deviates: RFC 8445 §6.1.4.2 lets them wait until it has failed, for 39.5 s. Of two addresses of a foundation the older one may
+// be that of a relay or a network that is gone.
+const thawAfter = time.Second
+
+// heldUntil is how long a frozen pair waits for others of its foundation, if nothing else happens.
+func (g *generation) heldUntil(p *pair) (until time.Time) {
 	for _, q := range g.pairs {
-		if q != p && q.sameFoundation(p) && g.open(q) && (q.state == PairWaiting || q.state == PairInProgress) {
-			return true
+		if q == p || !q.sameFoundation(p) || !g.open(q) {
+			continue
+		}
+		if at := q.asked.Add(thawAfter); q.state == PairInProgress && at.After(until) {
+			until = at
+		}
+		if q.state == PairWaiting {
+			return farFuture
 		}
 	}
-	return false
+	return until
+}
+
+// farFuture is not before anything happens.
+var farFuture = time.Unix(1<<40, 0)
+
+// thawTime is when the next frozen pair has waited for long enough.
+func (g *generation) thawTime(now time.Time) (d time.Time) {
+	if !g.ready() {
+		return d
+	}
+	for _, p := range g.pairs {
+		if p.state != PairFrozen || !g.open(p) {
+			continue
+		}
+		if at := g.heldUntil(p); at.After(now) && at != farFuture {
+			d = firstTime(d, at)
+		}
+	}
+	return d
 }
 
 // open tells whether checks of a pair make sense after the nomination.

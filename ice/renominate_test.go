@@ -151,3 +151,22 @@ func TestAnotherMappedAddressIsNominated(t *testing.T) {
 		t.Errorf("nominated by %v", list)
 	}
 }
+
+// The older of two addresses of a foundation may be gone: it holds the other one back for a second only.
+func TestASilentPairHoldsItsFoundationBackForASecond(t *testing.T) {
+	s := newScript(t, RoleControlled)
+	for i := range 2 {
+		s.candidate(netip.AddrPortFrom(peerAddr.Addr(), uint16(9000+i)).String(), TypeRelay, uint32(100-i))
+	}
+	s.wantRequest()
+	s.advance(thawAfter - 1)
+	for _, r := range s.sent() {
+		if r.Remote.Port() != 9000 {
+			t.Errorf("%v is asked", r.Remote)
+		}
+	}
+	s.advance(1)
+	if r := s.wantRequest(); r.Remote.Port() != 9001 {
+		t.Errorf("%v is asked", r.Remote)
+	}
+}

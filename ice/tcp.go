@@ -102,7 +102,7 @@ func (a *Agent) usesTransport(c *Candidate) bool {
 
 // connect asks for the connection of a pair (RFC 6544 §7.1), unless it is on its way.
 func (a *Agent) connect(p *pair) {
-	p.state = PairInProgress
+	p.state, p.asked = PairInProgress, a.now
 	if p.conn != nil {
 		return
 	}

@@ -186,7 +186,7 @@ func (a *Agent) hasPacedWork() bool {
 	if a.state == StateFailed || a.cfg.Lite || len(a.transactions) >= maxTransaction {
 		return false
 	}
-	return len(a.cur.triggered) > 0 || slices.ContainsFunc(a.relays, (*relay).queued) || a.nextQuery() != nil || a.cur.hasOrdinary()
+	return len(a.cur.triggered) > 0 || slices.ContainsFunc(a.relays, (*relay).queued) || a.nextQuery() != nil || a.cur.hasOrdinary(a.now)
 }
 
 func (a *Agent) startTriggered() bool {
@@ -195,7 +195,7 @@ func (a *Agent) startTriggered() bool {
 }
 
 func (a *Agent) startOrdinary() bool {
-	p := a.cur.nextOrdinary()
+	p := a.cur.nextOrdinary(a.now)
 	return p != nil && a.startCheck(p)
 }
 
@@ -219,6 +219,7 @@ func (a *Agent) startCheck(p *pair) bool {
 		return false
 	}
 	p.counters.requestsSent++
+	p.asked = a.now
 	if p.state != PairSucceeded {
 		p.state = PairInProgress
 	}

@@ -40,7 +40,7 @@ type UDPMux struct {
 	logger  *slog.Logger
 	ports   []*muxPort
 	readers sync.WaitGroup
-	closing chan struct{}
+	closing chan struct{} // closed under mu
 
 	// remotes is read for every packet, and changed under mu.
 	remotes addrTable[muxHolder]
@@ -51,7 +51,6 @@ type UDPMux struct {
 	transactions map[transactionID]*muxed
 	connections  int // with at least one base
 	next         int // which of ports the next base sends by
-	closed       bool
 }
 
 // muxPort is one of the sockets that share the port, and what came in by it.
@@ -239,8 +238,7 @@ func (x *UDPMux) isClosing() bool {
 // not been answered for 30 s: they are to be closed first. It must not be called in a callback of a connection.
 func (x *UDPMux) Close() error {
 	x.mu.Lock()
-	if !x.closed {
-		x.closed = true
+	if !x.isClosing() {
 		close(x.closing)
 	}
 	x.mu.Unlock()

@@ -64,7 +64,7 @@ func (x *UDPMux) attach(t *transport, base ice.BaseID, addr netip.Addr, ufrag st
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.closed {
+	if x.isClosing() {
 		return nil, netio.ErrClosed
 	}
 	if t.muxed == nil {

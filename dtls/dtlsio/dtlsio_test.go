@@ -410,6 +410,29 @@ func TestHellosInTheNameOfOthers(t *testing.T) {
 	})
 }
 
+func TestManyClientsAtOnce(t *testing.T) {
+	inWorld(t, netsim.LinkConfig{Delay: time.Millisecond}, &tls.Config{}, ServerConfig{MaxPerAddress: 2}, func(w *world) {
+		var all sync.WaitGroup
+		for range 5 {
+			all.Go(func() {
+				c, err := w.dial(0, &tls.Config{InsecureSkipVerify: true})
+				if err != nil {
+					return // the server has said goodbye at once
+				}
+				var b netio.Batch
+				_ = c.ReadBatch(&b) // until the server says goodbye
+				_ = c.Close()
+			})
+		}
+		time.Sleep(time.Second)
+		if n, rejected := w.server.Sessions(); n != 2 || rejected != 3 {
+			t.Errorf("%d sessions, %d turned away", n, rejected)
+		}
+		w.server.Close()
+		all.Wait()
+	})
+}
+
 func TestSilentClientsAreForgotten(t *testing.T) {
 	inWorld(t, netsim.LinkConfig{}, &tls.Config{}, ServerConfig{}, func(w *world) {
 		c := w.mustDial(0)

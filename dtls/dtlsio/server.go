@@ -108,11 +108,10 @@ func (s *Server) session(now time.Time, under netio.PacketConn, remote netip.Add
 	if s.closed || !isClientHello(pkt) {
 		return nil
 	}
-	if len(s.known) >= s.cfg.MaxSessions || s.sources[source(remote)] >= s.cfg.MaxPerAddress {
-		s.rejected++
-		return nil
+	var conn *dtls.Conn
+	if !s.full(remote) {
+		conn = s.connection()
 	}
-	conn := s.connection()
 	if conn == nil {
 		s.rejected++
 		return nil
@@ -120,10 +119,18 @@ func (s *Server) session(now time.Time, under netio.PacketConn, remote netip.Add
 	if len(s.young) >= s.cfg.MaxHandshakes {
 		extra = s.giveUpOne()
 	}
-	one := &session{remote: remote, under: under, conn: conn, heard: now, idle: s.cfg.HandshakeTimeout}
+	one := &session{
+		remote: remote, under: under, renew: s.connection, conn: conn, heard: now, idle: s.cfg.HandshakeTimeout,
+	}
+	one.began = func(again bool) { s.began(one, again) }
 	one.ended = func(error) { s.ended(one) }
 	s.young[remote] = one
 	return one
+}
+
+// full tells whether the limits let in nobody more from an address.
+func (s *Server) full(remote netip.AddrPort) bool {
+	return len(s.known) >= s.cfg.MaxSessions || s.sources[source(remote)] >= s.cfg.MaxPerAddress
 }
 
 func (s *Server) find(remote netip.AddrPort) *session {
@@ -172,17 +179,29 @@ func source(remote netip.AddrPort) netip.Addr {
 	return netip.PrefixFrom(a.WithZone(""), 64).Masked().Addr()
 }
 
-// grown moves a session that has connected.
-func (s *Server) grown(one *session) {
-	s.mu.Lock()
-	if s.young[one.remote] != one {
-		s.mu.Unlock()
+// began moves a session that has connected. One that has begun again has nothing of what was before.
+func (s *Server) began(one *session, again bool) {
+	if again {
+		s.tell(one)
 		return
 	}
-	delete(s.young, one.remote)
-	s.known[one.remote] = one
-	s.sources[source(one.remote)]++
+	s.mu.Lock()
+	young := s.young[one.remote] == one
+	full := young && s.full(one.remote) // others were faster
+	switch {
+	case full:
+		delete(s.young, one.remote)
+		s.rejected++
+	case young:
+		delete(s.young, one.remote)
+		s.known[one.remote] = one
+		s.sources[source(one.remote)]++
+	}
 	s.mu.Unlock()
+	if full {
+		one.close()
+		return
+	}
 	one.mu.Lock()
 	one.idle = s.cfg.IdleTimeout
 	one.arm(time.Now())
@@ -205,7 +224,14 @@ func (s *Server) ended(one *session) {
 		}
 	}
 	s.mu.Unlock()
-	if was && s.cfg.Ended != nil {
+	if was {
+		s.tell(one)
+	}
+}
+
+// tell says that a connection of a client is gone.
+func (s *Server) tell(one *session) {
+	if s.cfg.Ended != nil {
 		one.mu.Lock()
 		local := one.local
 		one.mu.Unlock()
@@ -233,7 +259,10 @@ func (c *serverConn) ReadBatch(b *netio.Batch) error {
 		for i := range c.in.Messages {
 			m := &c.in.Messages[i]
 			for k := range m.Count() {
-				c.receive(now, m, m.At(k))
+				pkt := m.At(k)
+				if one := c.server.session(now, c.writer.under, m.Remote, pkt); one != nil {
+					c.msgs = one.received(now, m, pkt, c.msgs)
+				}
 			}
 		}
 		if len(c.msgs) > 0 {
@@ -242,48 +271,6 @@ func (c *serverConn) ReadBatch(b *netio.Batch) error {
 		}
 		c.in.Release()
 	}
-}
-
-// receive handles one datagram of a client.
-func (c *serverConn) receive(now time.Time, m *netio.Message, pkt []byte) {
-	one := c.server.session(now, c.writer.under, m.Remote, pkt)
-	if one == nil {
-		return
-	}
-	before := one.connected()
-	if before && isClientHello(pkt) {
-		c.again(now, one, m, pkt)
-		return
-	}
-	conn := one.engine()
-	c.msgs = one.received(now, m, pkt, c.msgs)
-	switch {
-	case !before && one.connected():
-		c.server.grown(one)
-	case before && one.engine() != conn && c.server.cfg.Ended != nil:
-		c.server.cfg.Ended(m.Local, m.Remote) // a new connection with nothing of the old one's
-	}
-}
-
-// again lets a connected client begin again, as one does that was restarted and has the same port: beside the connection,
-// which stays until the new one stands.
-func (c *serverConn) again(now time.Time, one *session, m *netio.Message, pkt []byte) {
-	one.mu.Lock()
-	if one.next == nil {
-		one.next = c.server.connection()
-	}
-	if one.next != nil {
-		one.local = m.Local
-		one.tryNext(now, pkt)
-	}
-	one.settle(now)
-}
-
-// engine tells one connection of a session from the next.
-func (s *session) engine() *dtls.Conn {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.conn
 }
 
 // WriteBatch implements netio.PacketConn.

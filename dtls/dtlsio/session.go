@@ -23,12 +23,17 @@ type session struct {
 	// Immutable.
 	remote netip.AddrPort
 	under  netio.PacketConn
-	ended  func(error) // called without the lock, once, when the connection is of no use any more
+	renew  func() *dtls.Conn // a server's: the other side of a client that begins again; nil: it cannot
+	// Called without the lock: began when there is a connection, with true when it takes the place of another, and ended,
+	// once, when it is of no use any more. began may be nil.
+	began func(again bool)
+	ended func(error)
 
 	// Guarded by mu.
 	mu    sync.Mutex
 	local netip.Addr // where the peer sends to
 	conn  *dtls.Conn
+	told  *dtls.Conn // what began was called for
 	next  *dtls.Conn // a server's: the client has begun again, and may be a forger
 	state dtls.State
 	heard time.Time
@@ -42,8 +47,15 @@ type session struct {
 func (s *session) received(now time.Time, m *netio.Message, pkt []byte, msgs []netio.Message) []netio.Message {
 	s.mu.Lock()
 	s.local = m.Local
-	if s.next != nil {
-		s.tryNext(now, append([]byte(nil), pkt...))
+	switch {
+	case s.renew != nil && s.state == dtls.StateConnected && isClientHello(pkt):
+		if s.next == nil {
+			s.next = s.renew()
+		}
+		s.tryNext(now, pkt)
+		pkt = nil
+	case s.next != nil:
+		s.tryNext(now, append([]byte(nil), pkt...)) // which is decrypted in place
 	}
 	for len(pkt) > 0 && !s.over {
 		app, rest, err := s.conn.Open(now, pkt)
@@ -62,9 +74,12 @@ func (s *session) received(now time.Time, m *netio.Message, pkt []byte, msgs []n
 	return msgs
 }
 
-// tryNext feeds the handshake that would replace the connection, and takes it when the client has proved to be there
-// (RFC 6347 §4.2.8). pkt is a copy.
+// tryNext feeds the handshake that would replace the connection, and takes it when the client has proved to be there: one
+// that was restarted may get the same port again (RFC 6347 §4.2.8). Until then the connection stays.
 func (s *session) tryNext(now time.Time, pkt []byte) {
+	if s.next == nil {
+		return
+	}
 	for len(pkt) > 0 {
 		_, rest, err := s.next.Open(now, pkt)
 		if errors.Is(err, dtls.ErrClosed) {
@@ -95,16 +110,21 @@ func (s *session) settle(now time.Time) {
 		}
 	}
 	over := s.state == dtls.StateClosed || s.state == dtls.StateFailed
+	began, again := s.state == dtls.StateConnected && s.told != s.conn, s.told != nil
+	if began {
+		s.told = s.conn
+	}
 	s.over = over
 	s.arm(now)
 	s.mu.Unlock()
-	if !over {
-		return
+	switch {
+	case began && s.began != nil:
+		s.began(again)
+	case over && err != nil:
+		s.ended(err)
+	case over:
+		s.ended(dtls.ErrClosed)
 	}
-	if err == nil {
-		err = dtls.ErrClosed
-	}
-	s.ended(err)
 }
 
 // say writes the handshake datagrams and alerts of a connection. A full socket drops them, as a network may.

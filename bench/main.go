@@ -96,6 +96,9 @@ type childResult struct {
 
 // runChild runs one scenario with one library. A failure of the library is a result, too.
 func runChild() error {
+	if *flagChild == turnServerName {
+		return runTURNServer(os.Stdin, os.Stdout)
+	}
 	newStack, ok := stacks[*flagStack]
 	if !ok {
 		return fmt.Errorf("no library %q", *flagStack)

@@ -166,6 +166,11 @@ var scenarios = []scenario{
 		cases: []benchCase{{"rtp-forward-50-burst8", "CPU us/packet"}},
 		run:   forwardScenario{50, 8, "rtp-forward-50-burst8"}.run,
 	},
+	turnScenario{name: "turn-relay", clients: 50, interval: 20 * time.Millisecond, burst: 1, size: 160}.scenario(),
+	turnScenario{name: "turn-relay-indications", clients: 50, interval: 20 * time.Millisecond, burst: 1, size: 160, indications: true}.scenario(),
+	turnScenario{name: "turn-relay-video", clients: 10, interval: 40 * time.Millisecond, burst: 8, size: 1200}.scenario(),
+	turnScenario{name: "turn-relay-saturated", clients: 50, burst: 1, size: 160}.scenario(),
+	turnScenario{name: "turn-relay-saturated-video", clients: 10, burst: 8, size: 1200}.scenario(),
 }
 
 // of is what a library runs.

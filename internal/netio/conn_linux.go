@@ -5,7 +5,7 @@ package netio
 import (
 	"errors"
 	"fmt"
-	"net"
+	"io"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -31,7 +31,7 @@ func sharePort(raw syscall.RawConn) error {
 // UDP_SEGMENT out, each as far as the kernel has them.
 type conn struct {
 	// Immutable.
-	uc    *net.UDPConn
+	sock  io.Closer // a *net.UDPConn, or the *os.File of a socket that a Poller reads
 	raw   syscall.RawConn
 	bound netip.AddrPort
 	local netip.Addr // bound's address, unless it is unspecified
@@ -52,13 +52,19 @@ type conn struct {
 	err     error
 }
 
-func newConn(uc *net.UDPConn, bound netip.AddrPort) (*conn, error) {
-	raw, err := uc.SyscallConn()
+// descriptor is what holds the descriptor of a socket.
+type descriptor interface {
+	io.Closer
+	syscall.Conn
+}
+
+func newConn(sock descriptor, bound netip.AddrPort) (*conn, error) {
+	raw, err := sock.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
 	c := &conn{
-		uc: uc, raw: raw, bound: bound,
+		sock: sock, raw: raw, bound: bound,
 		six:  bound.Addr().Is6(),
 		wild: bound.Addr().IsUnspecified(),
 		send: sendMessages,
@@ -139,7 +145,7 @@ func (c *conn) LocalAddr() netip.AddrPort { return c.bound }
 
 // Close implements PacketConn.
 func (c *conn) Close() error {
-	c.closing.Do(func() { c.err = c.uc.Close() })
+	c.closing.Do(func() { c.err = c.sock.Close() })
 	return c.err
 }
 

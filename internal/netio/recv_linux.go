@@ -16,35 +16,47 @@ const (
 	readMessages = 4
 	// readSize is the longest message with an end marker's worth of room.
 	readSize = 65536
+	// readStagger keeps the buffers of short messages out of each other's sets of
+	// the processor's caches.
+	readStagger = 4096 + 64
 	// maxICMP bounds the errors skipped before a read gives up its turn.
 	maxICMP = 64
 )
 
-// readSlab is the memory of one read: buffers, and the arrays that point the
-// kernel to them. The pointers are set once.
+// readSlab is the memory of reads: buffers, and the arrays that point the kernel
+// to them. The pointers are set once.
 type readSlab struct {
-	msgs     [readMessages]Message
-	hdrs     [readMessages]mmsghdr
-	iovs     [readMessages]unix.Iovec
-	names    [readMessages]sockaddr
-	controls [readMessages]control
-	bufs     [readMessages][readSize]byte
+	msgs     []Message
+	hdrs     []mmsghdr
+	names    []sockaddr
+	controls []control
+	bufs     [][]byte
+	used     int // slots that the kernel has written to
 }
 
 // As many slabs are kept as there may be readers at work at one moment, and some
 // that wait for a lock.
-var readSlabs = newFreeList(max(4, 2*runtime.GOMAXPROCS(0)), newReadSlab)
+var readSlabs = newFreeList(max(4, 2*runtime.GOMAXPROCS(0)), func() *readSlab { return newReadSlab(readMessages) })
 
-func newReadSlab() *readSlab {
-	s := new(readSlab)
+// newReadSlab has room for n messages.
+func newReadSlab(n int) *readSlab {
+	s := &readSlab{
+		msgs: make([]Message, n), hdrs: make([]mmsghdr, n), names: make([]sockaddr, n),
+		controls: make([]control, n), bufs: make([][]byte, n),
+	}
+	iovs := make([]unix.Iovec, n)
+	const stride = readSize + readStagger
+	memory := make([]byte, n*stride)
 	for i := range s.hdrs {
-		s.iovs[i].Base = &s.bufs[i][0]
-		s.iovs[i].SetLen(readSize)
+		s.bufs[i] = memory[i*stride:][:readSize:readSize]
+		iovs[i].Base = &s.bufs[i][0]
+		iovs[i].SetLen(readSize)
 		h := &s.hdrs[i]
 		h.Name = (*byte)(unsafe.Pointer(&s.names[i]))
-		h.Iov = &s.iovs[i]
+		h.Iov = &iovs[i]
 		h.SetIovlen(1)
 		h.Control = (*byte)(unsafe.Pointer(&s.controls[i]))
+		h.arm()
 	}
 	return s
 }
@@ -52,15 +64,20 @@ func newReadSlab() *readSlab {
 // Release implements Lease.
 func (s *readSlab) Release() { readSlabs.put(s) }
 
-// arm sets again what the kernel has overwritten.
+// arm sets again what the kernel has overwritten. The slots that it has not used
+// are as they were, and need not be touched.
 func (s *readSlab) arm() {
-	for i := range s.hdrs {
-		h := &s.hdrs[i]
-		h.Namelen = unix.SizeofSockaddrInet6
-		h.SetControllen(controlWords * 8)
-		h.Flags = 0
-		h.Len = 0
+	for i := range s.hdrs[:s.used] {
+		s.hdrs[i].arm()
 	}
+	s.used = 0
+}
+
+func (h *mmsghdr) arm() {
+	h.Namelen = unix.SizeofSockaddrInet6
+	h.SetControllen(controlWords * 8)
+	h.Flags = 0
+	h.Len = 0
 }
 
 // readResult is what one wait for the socket ended with.
@@ -83,7 +100,7 @@ func (c *conn) ReadBatch(b *Batch) error {
 		if r.errno != 0 {
 			return closedError("read", r.errno)
 		}
-		if n := c.parse(r.slab, r.n); n > 0 {
+		if n := c.parse(r.slab, 0, r.n); n > 0 {
 			b.Fill(r.slab.msgs[:n], r.slab)
 			return nil
 		}
@@ -97,7 +114,7 @@ func (c *conn) receive(fd uintptr) bool {
 	s := readSlabs.get()
 	for range maxICMP {
 		s.arm()
-		n, errno := c.recv(fd, s)
+		n, errno := c.recv(fd, s, 0, readMessages)
 		switch {
 		case errno == 0:
 			c.read = readResult{slab: s, n: n}
@@ -119,22 +136,28 @@ func (c *conn) receive(fd uintptr) bool {
 	return true
 }
 
-func (c *conn) recv(fd uintptr, s *readSlab) (int, syscall.Errno) {
+// recv reads up to n messages into the slots from i on, which are armed, and counts
+// them as used.
+func (c *conn) recv(fd uintptr, s *readSlab, i, n int) (int, syscall.Errno) {
 	if !c.oneByOne.Load() {
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&s.hdrs)),
-			readMessages, unix.MSG_DONTWAIT, 0, 0)
-		return int(n), errno
+		r, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&s.hdrs[i])),
+			uintptr(n), unix.MSG_DONTWAIT, 0, 0)
+		if errno == 0 {
+			s.used = i + int(r)
+		}
+		return int(r), errno
 	}
-	n, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&s.hdrs[0].Msghdr)), unix.MSG_DONTWAIT)
-	s.hdrs[0].Len = uint32(n)
+	r, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&s.hdrs[i].Msghdr)), unix.MSG_DONTWAIT)
+	s.hdrs[i].Len = uint32(r)
+	s.used = i + 1
 	return 1, errno
 }
 
-// parse turns n messages of the kernel into s.msgs, and says how many are left
-// without those that were cut short.
-func (c *conn) parse(s *readSlab, n int) int {
-	kept := 0
-	for i := range n {
+// parse turns n messages of the kernel, in the slots from i on, into s.msgs from
+// i on, and says how many are left without those that were cut short.
+func (c *conn) parse(s *readSlab, i, n int) int {
+	kept := i
+	for ; n > 0; i, n = i+1, n-1 {
 		h := &s.hdrs[i]
 		if h.Flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 || h.Len > readSize {
 			continue

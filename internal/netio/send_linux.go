@@ -224,8 +224,8 @@ func (w *writer) head(m *Message, e *entry, first int) {
 func (w *writer) flush(end cursor) (cursor, error) {
 	defer w.forget()
 	for w.errno = 0; w.pos < w.n; {
-		if err := w.conn.raw.Control(w.call); err != nil {
-			return w.entries[w.pos].from, closedError("write", err)
+		if w.conn.raw.Control(w.call) != nil {
+			return w.entries[w.pos].from, ErrClosed // it has no other error
 		}
 		if w.errno == 0 {
 			w.taken(w.done)
@@ -307,10 +307,10 @@ func (w *writer) send(fd uintptr) {
 // the first. A single one goes without sendmmsg, which may not be there.
 func sendMessages(fd uintptr, hdrs []mmsghdr) (int, syscall.Errno) {
 	if len(hdrs) == 1 {
-		_, _, errno := unix.Syscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&hdrs[0].Msghdr)), unix.MSG_DONTWAIT)
+		_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&hdrs[0].Msghdr)), unix.MSG_DONTWAIT)
 		return 1, errno
 	}
-	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&hdrs[0])),
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&hdrs[0])),
 		uintptr(len(hdrs)), unix.MSG_DONTWAIT, 0, 0)
 	return int(n), errno
 }

@@ -74,6 +74,20 @@ const (
 
 // listen opens the socket and wraps it.
 func listen(local netip.AddrPort, share sharing) (PacketConn, error) {
+	uc, err := listenUDP(local, share)
+	if err != nil {
+		return nil, fmt.Errorf("netio: listen: %w", err)
+	}
+	c, err := wrap(uc, share)
+	if err != nil {
+		_ = uc.Close()
+		return nil, fmt.Errorf("netio: listen: %w", err)
+	}
+	return c, nil
+}
+
+// listenUDP opens the socket.
+func listenUDP(local netip.AddrPort, share sharing) (*net.UDPConn, error) {
 	network, host := "udp", ""
 	if a := local.Addr(); a.IsValid() {
 		a = a.Unmap()
@@ -90,25 +104,23 @@ func listen(local netip.AddrPort, share sharing) (PacketConn, error) {
 	address := net.JoinHostPort(host, fmt.Sprint(local.Port()))
 	p, err := lc.ListenPacket(context.Background(), network, address)
 	if err != nil {
-		return nil, fmt.Errorf("netio: listen: %w", err)
+		return nil, err
 	}
-	c, err := wrap(p.(*net.UDPConn), share) // the type that ListenPacket documents for "udp"
-	if err != nil {
-		_ = p.Close()
-		return nil, fmt.Errorf("netio: listen: %w", err)
-	}
-	return c, nil
+	return p.(*net.UDPConn), nil // the type that ListenPacket documents for "udp"
 }
 
 // wrap makes a PacketConn of a bound socket.
 func wrap(uc *net.UDPConn, share sharing) (PacketConn, error) {
-	bound := uc.LocalAddr().(*net.UDPAddr).AddrPort()
-	bound = netip.AddrPortFrom(bound.Addr().Unmap(), bound.Port())
-	c, err := newConn(uc, bound)
+	c, err := newConn(uc, boundAddr(uc))
 	if err != nil || share != shareLater {
 		return c, err
 	}
 	return c, sharePort(c.raw)
+}
+
+func boundAddr(uc *net.UDPConn) netip.AddrPort {
+	bound := uc.LocalAddr().(*net.UDPAddr).AddrPort()
+	return netip.AddrPortFrom(bound.Addr().Unmap(), bound.Port())
 }
 
 // Resolve implements Network.

@@ -9,8 +9,9 @@
 //		UDP: []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:3478")},
 //	})
 //
-// Each UDP listener has a few readers, each relay and each stream has one. Data packets need only a read lock; they come
-// and leave in bursts, where the system has segmentation offload.
+// On Linux a few goroutines read all UDP sockets, those of relays too, many packets at a time (docs/adr/0006-relay-sockets.md);
+// elsewhere each socket has one. Each stream has a reader and a writer. Data packets need only a read lock; they come and
+// leave in bursts, where the system has segmentation offload.
 package turnserver
 
 import (
@@ -48,9 +49,13 @@ type Config struct {
 	// Streams are listeners for TCP, or of package crypto/tls for TLS. The server closes them.
 	Streams []net.Listener
 
-	// Readers is how many sockets and goroutines serve a UDP address, where the system can share a port; zero: one for
-	// each processor, at most 8.
+	// Readers is how many sockets and goroutines serve a UDP address, where the system can share a port, and, on Linux,
+	// the relays; zero: one for every two processors (GOMAXPROCS), at most 8.
 	Readers int
+	// Gather is how long packets wait for others, on Linux, while they come less than that apart: what is sent after a
+	// pause is relayed at once. Being woken for each packet costs more than relaying it. Zero: 500 µs; negative: they never
+	// wait.
+	Gather time.Duration
 	// MaxStreams is how many connections there may be; zero: 10,000. MaxStrangers is how many of them may have no
 	// allocation, and MaxStrangersPerAddress how many of one address; zero: 1,000 and 64.
 	MaxStreams, MaxStrangers, MaxStrangersPerAddress int
@@ -89,7 +94,7 @@ func (c Config) withDefaults() (Config, error) {
 		field *int
 		zero  int
 	}{
-		{&c.Readers, min(runtime.GOMAXPROCS(0), 8)},
+		{&c.Readers, min(max(1, runtime.GOMAXPROCS(0)/2), 8)},
 		{&c.MaxStreams, 10_000},
 		{&c.MaxStrangers, 1000},
 		{&c.MaxStrangersPerAddress, 64},
@@ -102,6 +107,10 @@ func (c Config) withDefaults() (Config, error) {
 			return c, fmt.Errorf("%w: negative limit", ErrConfig)
 		}
 	}
+	if c.Gather == 0 {
+		c.Gather = 500 * time.Microsecond
+	}
+	c.Gather = max(0, c.Gather)
 	if c.StrangerTimeout == 0 {
 		c.StrangerTimeout = 15 * time.Second
 	}

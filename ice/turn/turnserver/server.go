@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,7 +18,9 @@ import (
 
 // Server is a running STUN and TURN server. Safe for concurrent use.
 type Server struct {
-	cfg Config // Immutable.
+	// Immutable.
+	cfg     Config
+	pollers []netio.Poller // of the lanes; none: each socket has a goroutine
 
 	// Guarded by mu. Data packets are handled under the read lock, everything else under the write lock.
 	mu        sync.RWMutex
@@ -46,6 +49,7 @@ type listener struct {
 	conns    []netio.PacketConn // UDP
 	accept   net.Listener       // TCP and TLS
 	wildcard bool
+	polled   bool           // pollers read it
 	sessions *dtlsio.Server // of the clients by DTLS, which conns hide
 }
 
@@ -83,6 +87,7 @@ func Start(cfg Config) (*Server, error) {
 	for _, l := range cfg.Streams {
 		s.addListener(&listener{accept: l}, turn.TCP, addrPort(l.Addr()))
 	}
+	s.openPollers()
 	for _, addr := range cfg.UDP {
 		if err = s.addUDP(addr, turn.UDP); err != nil {
 			break
@@ -115,8 +120,40 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
-func (s *Server) listenUDP(addr netip.AddrPort) ([]netio.PacketConn, error) {
-	if s.cfg.network == netio.System {
+// openPollers makes a poller for each lane, where the network has them. On a single processor they would be in everybody
+// else's way.
+func (s *Server) openPollers() {
+	network, ok := s.cfg.network.(netio.Polling)
+	if !ok || runtime.GOMAXPROCS(0) == 1 {
+		return
+	}
+	for range s.cfg.Readers {
+		p, err := network.NewPoller(s.cfg.Gather)
+		if err != nil {
+			return // there are fewer then, or goroutines
+		}
+		s.pollers = append(s.pollers, p)
+	}
+}
+
+// addUDP listens at an address for UDP or DTLS.
+func (s *Server) addUDP(addr netip.AddrPort, t turn.Transport) (err error) {
+	l := &listener{wildcard: !addr.Addr().IsValid() || addr.Addr().IsUnspecified(), polled: t == turn.UDP && len(s.pollers) > 0}
+	if l.conns, err = s.listenUDP(addr, l); err != nil {
+		return err
+	}
+	s.addListener(l, t, l.conns[0].LocalAddr())
+	if t == turn.DTLS {
+		return s.hide(l)
+	}
+	return nil
+}
+
+func (s *Server) listenUDP(addr netip.AddrPort, l *listener) ([]netio.PacketConn, error) {
+	switch {
+	case l.polled:
+		return s.cfg.network.(netio.Polling).ListenUDPGroup(addr, s.pollers, clientTag(s.nextListener()))
+	case s.cfg.network == netio.System:
 		return netio.ListenUDPGroup(addr, s.cfg.Readers)
 	}
 	c, err := s.cfg.network.ListenUDP(addr)
@@ -126,22 +163,10 @@ func (s *Server) listenUDP(addr netip.AddrPort) ([]netio.PacketConn, error) {
 	return []netio.PacketConn{c}, nil
 }
 
-// addUDP listens at an address for UDP or DTLS.
-func (s *Server) addUDP(addr netip.AddrPort, t turn.Transport) error {
-	conns, err := s.listenUDP(addr)
-	if err != nil {
-		return err
-	}
-	l := &listener{conns: conns, wildcard: !addr.Addr().IsValid() || addr.Addr().IsUnspecified()}
-	s.addListener(l, t, conns[0].LocalAddr())
-	if t == turn.DTLS {
-		return s.hide(l)
-	}
-	return nil
-}
+func (s *Server) nextListener() turn.ListenerID { return turn.ListenerID(len(s.listeners) + 1) }
 
 func (s *Server) addListener(l *listener, t turn.Transport, local netip.AddrPort) {
-	l.id = turn.ListenerID(len(s.listeners) + 1)
+	l.id = s.nextListener()
 	s.listeners[l.id] = l
 	s.engine.AddListener(l.id, t, local)
 }
@@ -150,9 +175,14 @@ func (s *Server) addListener(l *listener, t turn.Transport, local netip.AddrPort
 func (s *Server) serve() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for lane, p := range s.pollers {
+		s.work.Go(func() { s.poll(lane, p) })
+	}
 	for _, l := range s.listeners {
-		for _, conn := range l.conns {
-			s.work.Go(func() { s.readClients(l, conn) })
+		for lane, conn := range l.conns {
+			if !l.polled {
+				s.work.Go(func() { s.readClients(l, lane, conn) })
+			}
 		}
 		if l.accept != nil {
 			s.work.Go(func() { s.acceptStreams(l) })
@@ -245,6 +275,9 @@ func (s *Server) Close() error {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
+	for _, p := range s.pollers {
+		_ = p.Close()
+	}
 	for _, l := range s.listeners {
 		for _, c := range l.conns {
 			_ = c.Close()
@@ -280,7 +313,7 @@ func (s *Server) control(f func(now time.Time)) {
 		if !ok {
 			break
 		}
-		if o, ok := s.route(to); ok {
+		if o, ok := s.route(to, int(to.Remote.Port())); ok {
 			o.msg.Data = data
 			replies = append(replies, o)
 		}
@@ -344,7 +377,7 @@ func (s *Server) applyLocked(e turn.ServerEvent) {
 
 // bind opens the socket of a relay.
 func (s *Server) bind(b turn.Bind) {
-	conn, err := s.cfg.network.ListenUDP(b.Addr)
+	conn, err := s.listenRelay(b)
 	var local netip.AddrPort
 	if err == nil {
 		local = conn.LocalAddr()
@@ -356,8 +389,17 @@ func (s *Server) bind(b turn.Bind) {
 		}
 		r := &relaySocket{id: b.Relay, conn: conn}
 		s.relays[b.Relay] = r
-		s.work.Go(func() { s.readPeers(r) })
+		if len(s.pollers) == 0 {
+			s.work.Go(func() { s.readPeers(r) })
+		}
 		s.mu.Unlock()
 	}
 	s.control(func(now time.Time) { s.engine.HandleBindResult(now, b.Relay, local, err) })
+}
+
+func (s *Server) listenRelay(b turn.Bind) (netio.PacketConn, error) {
+	if n := uint64(len(s.pollers)); n > 0 {
+		return s.pollers[uint64(b.Relay)%n].ListenUDP(b.Addr, relayTag(b.Relay))
+	}
+	return s.cfg.network.ListenUDP(b.Addr)
 }

@@ -23,6 +23,7 @@ type outgoing struct {
 
 // batch is the memory of one turn of a reader: what is to be written, by sockets, and room for headers.
 type batch struct {
+	lane   int // which of a listener's sockets
 	groups []group
 	n      int // groups in use
 	buf    []byte
@@ -33,10 +34,13 @@ type group struct {
 	msgs []netio.Message
 }
 
-// room is what frames of one read can take: the messages of a read, each with a header for every datagram of it.
+// room is what frames can take before they are written: of the messages of a socket's read, each with a header for every
+// datagram of it.
 const room = 320 << 10
 
-var batches = sync.Pool{New: func() any { return &batch{buf: make([]byte, 0, room)} }}
+var batches = sync.Pool{New: func() any { return newBatch(0) }}
+
+func newBatch(lane int) *batch { return &batch{lane: lane, buf: make([]byte, 0, room)} }
 
 func (b *batch) add(conn netio.PacketConn, m netio.Message) {
 	for i := b.n - 1; i >= 0; i-- {
@@ -69,7 +73,7 @@ func (s *Server) flush(b *batch) {
 }
 
 // route finds the way to a client.
-func (s *Server) route(to turn.FiveTuple) (outgoing, bool) {
+func (s *Server) route(to turn.FiveTuple, lane int) (outgoing, bool) {
 	l := s.listeners[to.Listener]
 	if l == nil {
 		return outgoing{}, false
@@ -78,7 +82,7 @@ func (s *Server) route(to turn.FiveTuple) (outgoing, bool) {
 		st := s.streams[to]
 		return outgoing{stream: st}, st != nil
 	}
-	conn := l.conns[int(to.Remote.Port())%len(l.conns)]
+	conn := l.conns[lane%len(l.conns)]
 	return outgoing{conn: conn, msg: netio.Message{Local: to.Local, Remote: to.Remote}}, true
 }
 
@@ -94,29 +98,56 @@ func (s *Server) write(o outgoing) {
 	}
 }
 
+// The tags by which a poller tells its sockets apart: an odd number is a listener's.
+func clientTag(id turn.ListenerID) uint64 { return uint64(id)<<1 | 1 }
+func relayTag(id turn.RelayID) uint64     { return uint64(id) << 1 }
+
+// poll reads all sockets of a lane, until the poller is closed.
+func (s *Server) poll(lane int, p netio.Poller) {
+	out := newBatch(lane)
+	handle := func(tag uint64, msgs []netio.Message) {
+		s.mu.RLock()
+		defer s.mu.RUnlock()
+		if tag&1 == 0 {
+			s.fromPeers(turn.RelayID(tag>>1), msgs, out)
+		} else {
+			s.fromClients(s.listeners[turn.ListenerID(tag>>1)], msgs, out)
+		}
+	}
+	for p.Read(handle) == nil {
+		s.flush(out)
+	}
+}
+
 // readClients serves one socket of a UDP listener.
-func (s *Server) readClients(l *listener, conn netio.PacketConn) {
+func (s *Server) readClients(l *listener, lane int, conn netio.PacketConn) {
 	var in netio.Batch
 	for conn.ReadBatch(&in) == nil {
 		out := batches.Get().(*batch)
-		now := time.Now()
+		out.lane = lane
 		s.mu.RLock()
-		for i := range in.Messages {
-			m := &in.Messages[i]
-			from := turn.FiveTuple{Listener: l.id, Remote: m.Remote}
-			if l.wildcard {
-				from.Local = m.Local
-			}
-			for j := range m.Count() {
-				s.fromClient(now, from, m.At(j), out)
-			}
-		}
+		s.fromClients(l, in.Messages, out)
 		s.mu.RUnlock()
 		s.flush(out)
 		batches.Put(out)
 		in.Release()
 	}
 	in.Release()
+}
+
+// fromClients handles what the socket of a listener has read, under the read lock.
+func (s *Server) fromClients(l *listener, msgs []netio.Message, out *batch) {
+	now := time.Now()
+	for i := range msgs {
+		m := &msgs[i]
+		from := turn.FiveTuple{Listener: l.id, Remote: m.Remote}
+		if l.wildcard {
+			from.Local = m.Local
+		}
+		for j := range m.Count() {
+			s.fromClient(now, from, m.At(j), out)
+		}
+	}
 }
 
 // fromClient handles one packet of a client, under the read lock, which it gives up for a while for a request. What is in
@@ -148,11 +179,9 @@ func (s *Server) readPeers(r *relaySocket) {
 	var in netio.Batch
 	for r.conn.ReadBatch(&in) == nil {
 		out := batches.Get().(*batch)
-		now := time.Now()
+		out.lane = int(r.id)
 		s.mu.RLock()
-		for i := range in.Messages {
-			s.toClient(now, r.id, in.Messages[i], out)
-		}
+		s.fromPeers(r.id, in.Messages, out)
 		s.mu.RUnlock()
 		s.flush(out)
 		batches.Put(out)
@@ -161,9 +190,23 @@ func (s *Server) readPeers(r *relaySocket) {
 	in.Release()
 }
 
-// toClient frames what a peer has sent: a datagram, or a burst, which stays one.
+// fromPeers handles what the socket of a relay has read, under the read lock.
+func (s *Server) fromPeers(id turn.RelayID, msgs []netio.Message, out *batch) {
+	now := time.Now()
+	for i := range msgs {
+		s.toClient(now, id, msgs[i], out)
+	}
+}
+
+// toClient frames what a peer has sent: a datagram, or a burst, which stays one. It is called under the read lock, which it
+// gives up for a while if there is no room left.
 func (s *Server) toClient(now time.Time, relay turn.RelayID, m netio.Message, out *batch) {
 	var o outgoing
+	if need := len(m.Data) + m.Count()*(turn.MaxHeadroom+turn.MaxTailroom); need > cap(out.buf)-len(out.buf) {
+		s.mu.RUnlock()
+		s.flush(out)
+		s.mu.RLock()
+	}
 	begin, stride := len(out.buf), 0
 	for i := range m.Count() {
 		data := m.At(i)
@@ -172,7 +215,7 @@ func (s *Server) toClient(now time.Time, relay turn.RelayID, m netio.Message, ou
 			return
 		}
 		if i == 0 {
-			if o, ok = s.route(d.Client); !ok {
+			if o, ok = s.route(d.Client, out.lane); !ok {
 				return
 			}
 		}

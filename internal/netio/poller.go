@@ -1,0 +1,44 @@
+package netio
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+)
+
+// Polling is a Network that can read many sockets with one goroutine.
+type Polling interface {
+	// NewPoller makes a Poller without sockets. Where datagrams come less than gather
+	// apart, Read lets that time pass before it takes what has come meanwhile: a
+	// thread that is woken for each of them costs more than what it does with them.
+	// Zero: it takes what there is at once.
+	NewPoller(gather time.Duration) (Poller, error)
+
+	// ListenUDPGroup opens a socket for each of at least one poller, as the function
+	// of that name opens one for each reader.
+	ListenUDPGroup(local netip.AddrPort, pollers []Poller, tag uint64) ([]PacketConn, error)
+}
+
+// Poller reads many sockets with one goroutine, which waits for all of them at
+// once: for servers with a socket for each client, where a goroutine for each
+// would be woken for single datagrams, and wake others to look for more work.
+// A goroutine that waits so keeps one of GOMAXPROCS processors for up to 10 ms:
+// there should be others.
+type Poller interface {
+	// ListenUDP opens a socket as that of Network does. It is Read that reads it: its
+	// ReadBatch returns ErrPolled. Safe for concurrent use.
+	ListenUDP(local netip.AddrPort, tag uint64) (PacketConn, error)
+
+	// Read waits until sockets have datagrams, and calls f for each of these with
+	// its tag and some of what it has. The messages are valid until the next Read.
+	// What a socket had when it was closed may still come. One goroutine at a time,
+	// which calls again until the error is ErrClosed, after Close, or another one.
+	Read(f func(tag uint64, msgs []Message)) error
+
+	// Close ends a waiting Read, and those to come. The sockets are not read any more,
+	// and are to be closed by themselves. Closing again does nothing.
+	Close() error
+}
+
+// ErrPolled is what ReadBatch returns of a socket that a Poller reads.
+var ErrPolled = errors.New("netio: socket of a poller")

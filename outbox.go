@@ -131,6 +131,16 @@ func (o *outbox) taken(n int) {
 	rest := copy(o.msgs, o.msgs[n:])
 	copy(o.bases, o.bases[n:])
 	copy(o.homes, o.homes[n:])
+	o.shrink(rest)
+}
+
+// move puts a message in the place of an earlier one.
+func (o *outbox) move(to, from int) {
+	o.msgs[to], o.bases[to], o.homes[to] = o.msgs[from], o.bases[from], o.homes[from]
+}
+
+// shrink removes all but the first messages, which are in their old order.
+func (o *outbox) shrink(rest int) {
 	clear(o.msgs[rest:])
 	clear(o.homes[rest:])
 	o.msgs, o.bases, o.homes = o.msgs[:rest], o.bases[:rest], o.homes[:rest]

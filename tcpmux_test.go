@@ -235,6 +235,52 @@ func TestACallOverTCPAlone(t *testing.T) {
 	})
 }
 
+// TestADeadTCPConnectionUnderLoad lets a connection die without a word while both sides have more to send than it takes.
+func TestADeadTCPConnectionUnderLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTCPWorld(t, TCPMuxConfig{})
+		defer w.close()
+		p := w.pair(0)
+		defer closePair(p)
+		var tracks []*TrackLocalStaticSample
+		for _, pc := range []*PeerConnection{p.a, p.b} {
+			track, err := NewTrackLocalStaticSample(RTPCodecCapability{MimeType: MimeTypeVP8, ClockRate: 90000}, "video", "stream")
+			p.must(err)
+			_, err = pc.AddTrack(track)
+			p.must(err)
+			tracks = append(tracks, track)
+		}
+		a, b := p.dataPair(nil)
+		time.Sleep(time.Minute)
+		got := map[*DataChannel]int{}
+		done := 0
+		const size = 4 << 20
+		for _, dc := range []*DataChannel{a, b} {
+			dc.OnMessage(func(m DataChannelMessage) {
+				if got[dc] += len(m.Data); got[dc] == size {
+					done++
+				}
+			})
+		}
+		for range size >> 16 {
+			p.must(a.Send(make([]byte, 1<<16)))
+			p.must(b.Send(make([]byte, 1<<16)))
+		}
+		w.live.StallStreams()
+		start := time.Now()
+		for synctest.Wait(); done < 2; synctest.Wait() {
+			for _, track := range tracks { // media that is too much for any queue
+				p.must(track.WriteSample(media.Sample{Data: make([]byte, 100000), Duration: 10 * time.Millisecond}))
+			}
+			time.Sleep(10 * time.Millisecond)
+			if time.Since(start) > 15*time.Second {
+				t.Fatalf("not all has arrived: %d and %d bytes", got[a], got[b])
+			}
+		}
+		t.Logf("all has arrived %v after the connection died", time.Since(start))
+	})
+}
+
 func TestNetworkTypes(t *testing.T) {
 	for _, c := range []struct {
 		types []NetworkType

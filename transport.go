@@ -23,6 +23,9 @@ const (
 	coalesce = 200 * time.Microsecond
 	// coalesceLimit bounds how long a packet waits for company.
 	coalesceLimit = time.Millisecond
+	// retryLimit bounds how long what a full socket has not taken waits. A peer that reads a stream slowly must not cost a
+	// look at it each millisecond.
+	retryLimit = 20 * time.Millisecond
 	// distant deadlines (consent checks, heartbeats) may be a little late: they are rounded up to a grid that all
 	// connections share, so that an idle process wakes up for many of them at once.
 	distant   = time.Second
@@ -47,6 +50,9 @@ type transport struct {
 	engine   *composite
 	sockets  map[ice.BaseID]netio.PacketConn
 	dials    map[ice.BaseID]context.CancelFunc // connections to peers on their way
+	stuck    []ice.BaseID                      // in a flush: those that take no more
+	retry    time.Duration                     // when what they have not taken is offered again
+	retried  time.Time                         // since when
 	muxed    *muxed                            // nil without Settings.UDPMux
 	tcpMuxed *tcpMuxed                         // nil without Settings.TCPMux
 	unwatch  func()                            // ends the watching of interfaces; nil: not begun
@@ -160,23 +166,48 @@ func (t *transport) setTrace(trace *packetTrace) {
 func (t *transport) flush(now time.Time) {
 	t.flushed, t.enqueued, t.since = now, 0, time.Time{}
 	out := &t.engine.out
-	done := 0
-	for done < len(out.msgs) {
+	t.stuck = t.stuck[:0]
+	kept := 0
+	for done, n := 0, 0; done < len(out.msgs); done = n {
 		base := out.bases[done]
-		n := done + 1
-		for n < len(out.msgs) && out.bases[n] == base {
+		for n = done + 1; n < len(out.msgs) && out.bases[n] == base; {
 			n++
 		}
-		taken := t.write(base, out.msgs[done:n])
-		done += taken
-		if done < n {
-			break
+		for i := done + t.writeUnlessStuck(base, out.msgs[done:n]); i < n; i++ {
+			out.move(kept, i)
+			kept++
 		}
 	}
-	out.taken(done)
+	before := out.bytes
+	out.shrink(kept)
+	switch {
+	case out.bytes < before || kept == 0:
+		t.retry, t.retried = coalesceLimit, now
+	case now.Sub(t.retried) >= t.retry:
+		t.retry, t.retried = min(2*t.retry, retryLimit), now
+	}
 	if len(t.waiters) > 0 {
 		t.wake()
 	}
+}
+
+// writeUnlessStuck is write, but for a base that has not taken all in this flush: what comes behind must wait. It keeps nobody
+// else waiting. Where no packets of the application go any more, what is not taken is dropped: a connection by TCP may have
+// died with much on its way, and STUN repeats itself.
+func (t *transport) writeUnlessStuck(base ice.BaseID, msgs []netio.Message) (taken int) {
+	if slices.Contains(t.stuck, base) {
+		return 0
+	}
+	taken = t.write(base, msgs)
+	if taken == len(msgs) {
+		return taken
+	}
+	if route, ok := t.engine.ice.Route(); ok && route.Base != base {
+		t.engine.out.dropped += uint64(len(msgs) - taken)
+		return len(msgs)
+	}
+	t.stuck = append(t.stuck, base)
+	return taken
 }
 
 // write gives messages of one base to its socket, and returns how many it took. A burst may be taken in part: the rest
@@ -214,7 +245,7 @@ func (t *transport) arm(now time.Time) {
 		d = earliest(d, t.since.Add(coalesceLimit))
 	}
 	if len(t.engine.out.msgs) > 0 {
-		d = earliest(d, now.Add(coalesceLimit)) // a full socket: try again
+		d = earliest(d, now.Add(t.retry)) // a full socket: try again
 	}
 	// A timer that waited for company and is not needed any more would fire for nothing, once a burst.
 	stale := t.waiting && t.since.IsZero()

@@ -27,6 +27,7 @@ type Live struct {
 	net       *Network
 	sockets   map[*Host][]*socket
 	listeners []*streamListener
+	stalled   chan struct{} // closed: the connections of before are dead
 	nextEph   map[*Host]uint16
 	timer     *time.Timer
 	armed     time.Time

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 	"syscall"
 	"time"
 
@@ -19,6 +20,17 @@ const streamDelay = 10 * time.Millisecond
 func (l *Live) StreamHost(h *Host) netio.Network { return streamHost{liveHost{l, h}} }
 
 type streamHost struct{ liveHost }
+
+// StallStreams lets all connections that there are die without a word: nothing gets
+// through any more, and writers wait. New ones work.
+func (l *Live) StallStreams() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stalled != nil {
+		close(l.stalled)
+		l.stalled = nil
+	}
+}
 
 // ListenTCP implements netio.StreamNetwork.
 func (h streamHost) ListenTCP(local netip.AddrPort) (net.Listener, error) {
@@ -60,7 +72,10 @@ func (h streamHost) DialTCPFrom(ctx context.Context, local netip.Addr, remote ne
 		if s.local.Port() != remote.Port() || !s.host.owns(remote.Addr()) || !s.takesAll() && s.local.Addr() != remote.Addr() {
 			continue
 		}
-		near, far := connectStreams(from, remote)
+		if l.stalled == nil {
+			l.stalled = make(chan struct{})
+		}
+		near, far := connectStreams(from, remote, l.stalled)
 		select {
 		case s.accepted <- far:
 			return near, nil
@@ -123,6 +138,14 @@ func (s *streamListener) Close() error {
 type streamEnd struct {
 	net.Conn
 	local, remote netip.AddrPort
+	once          sync.Once
+	closed        chan struct{}
+}
+
+// Close implements net.Conn.
+func (e *streamEnd) Close() error {
+	e.once.Do(func() { close(e.closed) })
+	return e.Conn.Close()
 }
 
 // LocalAddr implements net.Conn.
@@ -131,12 +154,14 @@ func (e *streamEnd) LocalAddr() net.Addr { return net.TCPAddrFromAddrPort(e.loca
 // RemoteAddr implements net.Conn.
 func (e *streamEnd) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(e.remote) }
 
-func connectStreams(from, to netip.AddrPort) (near, far net.Conn) {
-	near, a := net.Pipe()
-	far, b := net.Pipe()
-	carry(a, b)
-	carry(b, a)
-	return &streamEnd{near, from, to}, &streamEnd{far, to, from}
+func connectStreams(from, to netip.AddrPort, stalled <-chan struct{}) (near, far net.Conn) {
+	one, a := net.Pipe()
+	other, b := net.Pipe()
+	n := &streamEnd{Conn: one, local: from, remote: to, closed: make(chan struct{})}
+	f := &streamEnd{Conn: other, local: to, remote: from, closed: make(chan struct{})}
+	carry(a, b, stalled, n.closed)
+	carry(b, a, stalled, f.closed)
+	return n, f
 }
 
 // streamWindow is how many writes may be on their way.
@@ -148,14 +173,21 @@ type flight struct {
 }
 
 // carry moves bytes from one pipe to the other, each after the delay, until one of
-// them is closed.
-func carry(from, to net.Conn) {
+// them is closed. In a stalled connection only who has closed it learns of the end.
+func carry(from, to net.Conn, stalled, closed <-chan struct{}) {
 	flights := make(chan flight, streamWindow)
 	go func() {
 		defer close(flights)
 		for {
 			buf := make([]byte, 16<<10)
 			n, err := from.Read(buf)
+			select {
+			case <-stalled:
+				<-closed
+				_ = from.Close()
+				return
+			default:
+			}
 			if n > 0 {
 				flights <- flight{time.Now().Add(streamDelay), buf[:n]}
 			}
@@ -175,7 +207,10 @@ func carry(from, to net.Conn) {
 				_ = from.Close()
 			}
 		}
-		<-time.After(streamDelay)
-		_ = to.Close()
+		select {
+		case <-stalled: // nobody tells the other end
+		case <-time.After(streamDelay):
+			_ = to.Close()
+		}
 	}()
 }

@@ -23,8 +23,11 @@ import (
 	"github.com/openparley/webrtc/e2e/lab"
 )
 
-// labAddr is what lab.Alone gives this host.
-const labAddr = "10.77.0.1"
+// The addresses that lab.Alone gives this host.
+const (
+	labAddr  = "10.77.0.1"
+	labAddr6 = "fd77::1"
+)
 
 // The ports and the user of TURN servers in the lab.
 const (
@@ -32,10 +35,10 @@ const (
 	turnUser, turnPassword   = "lab", "wonderland"
 )
 
-// turnCertificate is a self-signed certificate of the name turn.lab and of the lab's address, and who trusts it.
+// turnCertificate is a self-signed certificate of the name turn.lab and of the lab's addresses, and who trusts it.
 func turnCertificate(t *testing.T) (cert tls.Certificate, certFile, keyFile string, trust *x509.CertPool) {
 	t.Helper()
-	id := newIdentityFor(t, "ecdsa", "turn.lab", labAddr)
+	id := newIdentityFor(t, "ecdsa", "turn.lab", labAddr, labAddr6)
 	parsed, err := x509.ParseCertificate(id.certificate.Chain[0])
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/netip"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -30,10 +31,11 @@ func startServer(t *testing.T, cert tls.Certificate) *turnserver.Server {
 	server, err := turnserver.Start(turnserver.Config{
 		Server: turn.ServerConfig{
 			Realm: "lab", Auth: turn.StaticUsers(map[string]string{turnUser: turnPassword}),
-			AllowPeers: []netip.Prefix{netip.MustParsePrefix("10.77.0.0/24")}, // both peers are on this host
+			AllowPeers: []netip.Prefix{netip.MustParsePrefix("10.77.0.0/24"), netip.MustParsePrefix("fd77::/64")}, // all are on this host
 		},
-		UDP: []netip.AddrPort{netip.MustParseAddrPort(labAddr + ":" + turnPort)}, Streams: []net.Listener{plain, secure},
-		DTLS: []netip.AddrPort{netip.MustParseAddrPort(labAddr + ":" + turnSecurePort)}, TLS: config,
+		Streams: []net.Listener{plain, secure}, TLS: config,
+		UDP:  []netip.AddrPort{netip.MustParseAddrPort(labAddr + ":" + turnPort), netip.MustParseAddrPort("[" + labAddr6 + "]:" + turnPort)},
+		DTLS: []netip.AddrPort{netip.MustParseAddrPort(labAddr + ":" + turnSecurePort), netip.MustParseAddrPort("[" + labAddr6 + "]:" + turnSecurePort)},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -67,6 +69,35 @@ func TestRelayThroughOurServer(t *testing.T) {
 				t.Errorf("the call goes from %s", got)
 			}
 			t.Logf("%+v", server.Stats())
+		})
+	}
+}
+
+// TestRelaysOfBothFamilies reaches our server by IPv6, and is given a relayed address of each family (RFC 8656 §7.1).
+func TestRelaysOfBothFamilies(t *testing.T) {
+	lab.Alone(t)
+	cert, _, _, trust := turnCertificate(t)
+	startServer(t, cert)
+	for name, url := range map[string]string{"udp": "turn:[" + labAddr6 + "]", "dtls": "turns:[" + labAddr6 + "]?transport=udp"} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			p, q := relayOnly(t, url, trust, false), relayOnly(t, url, trust, false)
+			complete := webrtc.GatheringCompletePromise(p.pc)
+			if err := p.dial(ctx, q); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.roundTrip(ctx, make([]byte, 64<<10), false); err != nil {
+				t.Fatal(err)
+			}
+			<-complete
+			sdp := p.pc.LocalDescription().SDP
+			for _, addr := range []string{labAddr, labAddr6} {
+				relays := regexp.MustCompile(" udp [0-9]+ "+regexp.QuoteMeta(addr)+" [0-9]+ typ relay ").FindAllString(sdp, -1)
+				if len(relays) != 1 {
+					t.Errorf("%d relays at %s in\n%s", len(relays), addr, sdp)
+				}
+			}
 		})
 	}
 }

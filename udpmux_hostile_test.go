@@ -129,10 +129,12 @@ func TestUDPMuxDropsRubbish(t *testing.T) {
 	})
 }
 
-func TestUDPMuxFindsNobodyForRubbish(t *testing.T) {
+func TestUDPMuxDemultiplexing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newMuxWorld(t)
 		defer w.close()
+		p := w.connectAll(1)[0]
+		defer closePair(p.pair)
 		stranger := netip.MustParseAddrPort("10.9.9.9:9")
 		for _, pkt := range [][]byte{{}, {0}, {0, 1}, {1, 1}, {20}, {128}, make([]byte, 20), append([]byte{0, 1, 0, 0}, make([]byte, 40)...)} {
 			if to := w.mux.find(stranger, pkt); to != nil {
@@ -142,12 +144,13 @@ func TestUDPMuxFindsNobodyForRubbish(t *testing.T) {
 		if raceEnabled {
 			return
 		}
-		t.Log("# and costs no memory")
+		t.Log("# and neither that nor finding somebody costs memory")
 		var batch netio.Batch
 		batch.Messages = []netio.Message{
 			{Data: make([]byte, 100), Remote: stranger},
 			{Data: strangersCheck(), Remote: stranger},
 			{Data: append([]byte{128}, make([]byte, 99)...), Segment: 10, Remote: stranger},
+			{Data: append([]byte{200}, make([]byte, 99)...), Remote: w.remotes(p.pair.b)[0], Local: muxAddr.Addr()},
 		}
 		if n := testing.AllocsPerRun(100, func() { w.mux.dispatch(w.mux.ports[0], &batch) }); n != 0 {
 			t.Errorf("%v allocations for a batch", n)

@@ -380,12 +380,18 @@ func TestGroupSpreadsFlows(t *testing.T) {
 
 // A socket is replaced without a moment in which nobody has the port.
 func TestGroupIsJoined(t *testing.T) {
-	group, err := ListenUDPGroup(netip.MustParseAddrPort("127.0.0.1:0"), 1)
+	for _, at := range []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0"), netip.MustParseAddrPort("0.0.0.0:0"), {}} {
+		t.Run(at.String(), func(t *testing.T) { testJoin(t, at) })
+	}
+}
+
+func testJoin(t *testing.T, at netip.AddrPort) {
+	group, err := ListenUDPGroup(at, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	local := group[0].LocalAddr()
-	joined, err := JoinUDPGroup(local)
+	port := group[0].LocalAddr().Port()
+	joined, err := JoinUDPGroup(netip.AddrPortFrom(at.Addr(), port))
 	if !canShare {
 		_ = group[0].Close()
 		if !errors.Is(err, errors.ErrUnsupported) {
@@ -397,13 +403,17 @@ func TestGroupIsJoined(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = joined.Close() }()
+	if joined.LocalAddr() != group[0].LocalAddr() {
+		t.Errorf("joined at %v", joined.LocalAddr())
+	}
 	_ = group[0].Close()
 	sender, err := System.ListenUDP(netip.MustParseAddrPort("127.0.0.1:0"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = sender.Close() }()
-	if _, err := sender.WriteBatch([]Message{{Data: []byte("to the one that stays"), Remote: local}}); err != nil {
+	to := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)
+	if _, err := sender.WriteBatch([]Message{{Data: []byte("to the one that stays"), Remote: to}}); err != nil {
 		t.Fatal(err)
 	}
 	var b Batch

@@ -71,6 +71,7 @@ const (
 	bbrLeastBound  = 0.85 // of the product
 	bbrLeastWindow = 4    // packets
 	bbrExtra       = 10.0
+	bbrMostExtra   = 2.0 // products
 )
 
 func newBBR(mtu int, hint time.Duration, seed uint32) *bbr {
@@ -329,9 +330,11 @@ func (b *bbr) setWindow(a *ackSample) {
 }
 
 // extra grows the window by the square root of its packets. When several flows hold a standing queue, shares follow windows and
-// windows follow shares, so that any division would last; a term which favours the smaller one makes them equal.
+// windows follow shares, so that any division would last; a term which favours the smaller one makes them equal. It is not
+// more than some products: on a path of few packets, two of them would fill every buffer.
 func (b *bbr) extra() int {
-	return int(bbrExtra*math.Sqrt(float64(b.product(1)/b.mtu))) * b.mtu
+	packets := float64(b.product(1) / b.mtu)
+	return int(min(bbrExtra*math.Sqrt(packets), bbrMostExtra*packets)) * b.mtu
 }
 
 func (b *bbr) onTimeout(tick) {

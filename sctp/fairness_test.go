@@ -74,6 +74,9 @@ func TestFairness(t *testing.T) {
 			if p.rtt == 50*time.Millisecond && p.rate >= 40 && len(larger) >= 20 {
 				want = 1.2 / 2.2
 			}
+			if p.rtt*time.Duration(1+p.buffer) > 700*time.Millisecond {
+				want = 0.65 // behind a full queue 60 seconds are 80 round trips
+			}
 			t.Logf("the larger share: median %.3f, worst %.3f", median, worst)
 			if median > want {
 				t.Errorf("the larger share: median %.3f, want %.3f", median, want)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -252,15 +253,10 @@ func TestADeadTCPConnectionUnderLoad(t *testing.T) {
 		}
 		a, b := p.dataPair(nil)
 		time.Sleep(time.Minute)
-		got := map[*DataChannel]int{}
-		done := 0
+		var got [2]atomic.Int64 // each connection has a goroutine of its own
 		const size = 4 << 20
-		for _, dc := range []*DataChannel{a, b} {
-			dc.OnMessage(func(m DataChannelMessage) {
-				if got[dc] += len(m.Data); got[dc] == size {
-					done++
-				}
-			})
+		for i, dc := range []*DataChannel{a, b} {
+			dc.OnMessage(func(m DataChannelMessage) { got[i].Add(int64(len(m.Data))) })
 		}
 		for range size >> 16 {
 			p.must(a.Send(make([]byte, 1<<16)))
@@ -268,13 +264,13 @@ func TestADeadTCPConnectionUnderLoad(t *testing.T) {
 		}
 		w.live.StallStreams()
 		start := time.Now()
-		for synctest.Wait(); done < 2; synctest.Wait() {
+		for synctest.Wait(); got[0].Load() < size || got[1].Load() < size; synctest.Wait() {
 			for _, track := range tracks { // media that is too much for any queue
 				p.must(track.WriteSample(media.Sample{Data: make([]byte, 100000), Duration: 10 * time.Millisecond}))
 			}
 			time.Sleep(10 * time.Millisecond)
 			if time.Since(start) > 15*time.Second {
-				t.Fatalf("not all has arrived: %d and %d bytes", got[a], got[b])
+				t.Fatalf("not all has arrived: %d and %d bytes", got[0].Load(), got[1].Load())
 			}
 		}
 		t.Logf("all has arrived %v after the connection died", time.Since(start))

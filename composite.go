@@ -1,6 +1,7 @@
 package webrtc
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -262,7 +263,7 @@ func (c *composite) handlePacket(now time.Time, base ice.BaseID, remote netip.Ad
 	case b <= 3 || b >= 64 && b <= 79: // STUN, and a relay's ChannelData
 		inner, err := c.ice.HandlePacket(now, base, remote, pkt)
 		if err != nil {
-			c.cfg.logger.Debug("STUN packet dropped", "error", err)
+			c.logDropped("STUN packet dropped", err)
 		}
 		if len(inner.Data) > 0 && inner.Data[0] > 3 {
 			c.handleApplication(now, inner.Base, inner.Remote, inner.Data)
@@ -320,7 +321,7 @@ func (c *composite) handleDTLS(now time.Time, pkt []byte) {
 		app, rest, err := c.dtls.Open(now, pkt)
 		if err != nil {
 			c.counters.droppedDTLS++
-			c.cfg.logger.Debug("DTLS record dropped", "error", err)
+			c.logDropped("DTLS record dropped", err)
 		}
 		if len(app) > 0 {
 			c.handleSCTP(now, app)
@@ -332,6 +333,13 @@ func (c *composite) handleDTLS(now time.Time, pkt []byte) {
 	}
 }
 
+// logDropped costs nothing unless somebody listens: whoever sends garbage does not choose what it costs.
+func (c *composite) logDropped(what string, err error) {
+	if c.cfg.logger.Enabled(context.Background(), slog.LevelDebug) {
+		c.cfg.logger.Debug(what, "error", err)
+	}
+}
+
 func (c *composite) handleSCTP(now time.Time, pkt []byte) {
 	if c.assoc == nil {
 		c.counters.droppedSCTP++
@@ -340,7 +348,7 @@ func (c *composite) handleSCTP(now time.Time, pkt []byte) {
 	c.trace.sctp(now, false, pkt)
 	if err := c.assoc.HandlePacket(now, pkt); err != nil {
 		c.counters.droppedSCTP++
-		c.cfg.logger.Debug("SCTP packet dropped", "error", err)
+		c.logDropped("SCTP packet dropped", err)
 	}
 }
 

@@ -45,7 +45,14 @@ func TestGarbageDoesNotAllocate(t *testing.T) {
 		unified := append([]byte{0x2c | 3, 0, 0, 0, 40}, make([]byte, 40)...)
 		check := append([]byte{0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42}, make([]byte, 12)...)
 		for _, pkt := range [][]byte{
-			{0}, {64, 0, 0, 9}, {20}, {63, 1, 2}, {100}, {128}, {200}, check, record, unified,
+			{0},
+			{64, 0, 0, 9},
+			{20},
+			{63, 1, 2},
+			{100},
+			{128},
+			{200},
+			check, record, unified,
 			append([]byte{128, 96}, make([]byte, 98)...), append([]byte{128, 200}, make([]byte, 98)...),
 		} {
 			garbage := make([]byte, len(pkt))

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -50,8 +51,11 @@ func (p *turnProcess) stop() {
 // of 10 ms.
 func (p *turnProcess) cpu() (time.Duration, error) {
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid))
-	if err != nil || len(tasks) == 0 {
-		return 0, fmt.Errorf("no CPU time of another process on this system: %w", err)
+	if err != nil {
+		return 0, err
+	}
+	if len(tasks) == 0 {
+		return 0, errors.New("this system does not tell the CPU time of another process, or that has ended")
 	}
 	var sum time.Duration
 	for _, t := range tasks {
@@ -116,14 +120,7 @@ func runTURNServer(in io.Reader, out io.Writer) error {
 		return err
 	}
 	_, err = io.Copy(io.Discard, in)
-	return joinClose(err, s)
-}
-
-func joinClose(err error, c io.Closer) error {
-	if closed := c.Close(); err == nil {
-		return closed
-	}
-	return err
+	return errors.Join(err, s.Close())
 }
 
 // startCoturn starts coturn as it is installed, with everything but UDP on the loopback interface turned off, and without
@@ -147,6 +144,7 @@ func startCoturn() (*turnProcess, error) {
 		"-L", host, "-E", host, "-p", port, "--allow-loopback-peers",
 		"--userdb", filepath.Join(dir, "db"), "--pidfile", filepath.Join(dir, "pid"), "--log-file", os.DevNull, "--no-stdout-log")
 	cmd.Dir = dir
+	dieWithParent(cmd)
 	if err := cmd.Start(); err != nil {
 		_ = os.RemoveAll(dir)
 		return nil, fmt.Errorf("coturn: %w", err)

@@ -9,9 +9,9 @@ import (
 // Polling is a Network that can read many sockets with one goroutine.
 type Polling interface {
 	// NewPoller makes a Poller without sockets. Where datagrams come less than gather
-	// apart, Read lets that time pass before it takes what has come meanwhile: a
-	// thread that is woken for each of them costs more than what it does with them.
-	// Zero: it takes what there is at once.
+	// apart, Read lets that time pass before it takes what has come meanwhile, once
+	// or, if they go on to come, time and again: to wake a thread for each of them
+	// costs more than what it does with them. Zero: it takes what there is at once.
 	NewPoller(gather time.Duration) (Poller, error)
 
 	// ListenUDPGroup opens a socket for each of at least one poller, as the function

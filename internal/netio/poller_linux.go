@@ -24,8 +24,6 @@ const (
 	// pollTurn how many of one of them.
 	pollMessages = 64
 	pollTurn     = 16
-	// pollPlenty is how many are worth a turn of their own, without gathering more.
-	pollPlenty = 16
 	// yieldInterval is shorter than the time after which the runtime takes a
 	// goroutine for one that must be interrupted: 10 ms.
 	yieldInterval = 4 * time.Millisecond
@@ -40,14 +38,16 @@ type poller struct {
 	sleep        func(time.Duration)
 
 	// Owned by the goroutine in Read.
-	events  [pollSockets]unix.EpollEvent
-	ready   [pollSockets]*polledConn
-	more    [pollSockets]*polledConn // room for a while
-	left    int                      // how many of ready the last Read did not come to the end of
-	taken   int                      // messages of the last Read
-	dense   bool                     // datagrams come less than gather apart
-	yielded time.Time
-	slab    *readSlab
+	events [pollSockets]unix.EpollEvent
+	ready  [pollSockets]*polledConn
+	more   [pollSockets]*polledConn // room for a while
+	left   int                      // how many of ready the last Read did not come to the end of
+	// dense: datagrams come less than gather apart. lasting: they go on to when they
+	// have been gathered, unlike a burst, which need not be waited for twice.
+	dense, lasting bool
+	gathered       bool // the last wait has
+	yielded        time.Time
+	slab           *readSlab
 
 	// Guarded by mu.
 	mu      sync.Mutex
@@ -219,12 +219,12 @@ func (p *poller) Read(f func(tag uint64, msgs []Message)) error {
 	if !p.begin() {
 		return ErrClosed
 	}
-	for p.taken = 0; p.taken == 0; {
+	for some := false; !some; {
 		n, err := p.wait()
 		if err != nil {
 			return err
 		}
-		p.taken = p.serve(p.ready[:n], f)
+		some = p.serve(p.ready[:n], f)
 	}
 	return nil
 }
@@ -245,13 +245,17 @@ func (p *poller) wait() (int, error) {
 	switch begin := p.yield(); {
 	case p.left > 0:
 		n, errno = p.poll(0)
-	case p.dense && p.taken < pollPlenty:
+	case p.dense:
 		p.sleep(p.gather)
 		n, errno = p.poll(0)
-		p.dense = n > 0
+		p.gathered = n > 0
+		p.lasting = p.lasting && p.gathered
+		p.dense = p.lasting
 	default:
 		n, errno = p.poll(-1)
 		p.dense = time.Since(begin) < p.gather
+		p.lasting = p.lasting || p.gathered && p.dense
+		p.gathered = false
 	}
 	if errno != 0 && errno != unix.EINTR {
 		return 0, fmt.Errorf("netio: poll: %w", errno)
@@ -306,10 +310,10 @@ func sleepThread(d time.Duration) {
 	_, _, _ = unix.Syscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&t)), 0, 0)
 }
 
-// serve reads the sockets, and says how many messages they had. Those that may
-// have more are left in p.ready for the next time, behind those that there was no
+// serve reads the sockets, and says whether they had messages. Those that may have
+// more are left in p.ready for the next time, behind those that there was no
 // room for: epoll will not report them again.
-func (p *poller) serve(ready []*polledConn, f func(tag uint64, msgs []Message)) (taken int) {
+func (p *poller) serve(ready []*polledConn, f func(tag uint64, msgs []Message)) (some bool) {
 	p.slab.arm()
 	served, left := 0, 0
 	used := 0
@@ -336,15 +340,15 @@ func (p *poller) serve(ready []*polledConn, f func(tag uint64, msgs []Message)) 
 		end := c.parse(p.slab, used, c.n)
 		if end > used {
 			f(c.tag, p.slab.msgs[used:end])
+			some = true
 		}
-		taken += end - used
 		used += c.n
 	}
 	waiting := copy(ready, ready[served:])
 	p.left = waiting + copy(ready[waiting:], p.more[:left])
 	clear(p.more[:left])
 	clear(ready[p.left:])
-	return taken
+	return some
 }
 
 // receiveInto reads what is there.

@@ -188,20 +188,36 @@ func TestPollerGathersWhatIsDense(t *testing.T) {
 	if counts, turns := readT(t, p, 3); slept != 1 || turns != 1 || counts[1] != 2 {
 		t.Errorf("slept %d times, %d turns, %v", slept, turns, counts)
 	}
-	t.Log("# where nothing comes meanwhile, it waits for the next one")
-	during = func() { go send(b) }
-	if _, turns := readT(t, p, 1); slept != 2 || turns != 1 {
-		t.Errorf("slept %d times, %d turns", slept, turns)
+	t.Log("# a burst is over then")
+	send(b)
+	if readT(t, p, 1); slept != 1 {
+		t.Errorf("slept %d times", slept)
 	}
-	t.Log("# plenty need not wait for more")
+	t.Log("# but if they go on to come, they are gathered all the time")
+	during = func() { send(b) }
+	for range 3 {
+		send(a)
+		if _, turns := readT(t, p, 2); turns != 1 {
+			t.Errorf("%d turns", turns)
+		}
+	}
+	if slept != 4 {
+		t.Errorf("slept %d times", slept)
+	}
+	t.Log("# what there is more than a turn takes does not wait")
 	during = func() {
-		for range pollPlenty {
+		for range pollTurn {
 			send(a)
 		}
 	}
-	readT(t, p, pollPlenty)
+	readT(t, p, pollTurn)
 	send(a)
-	if readT(t, p, 1); slept != 3 {
+	if readT(t, p, 1); slept != 5 {
+		t.Errorf("slept %d times", slept)
+	}
+	t.Log("# where nothing has come meanwhile, it waits for the next one")
+	during = func() { go send(b) }
+	if readT(t, p, 1); slept != 6 {
 		t.Errorf("slept %d times", slept)
 	}
 	during = func() {} // for the end

@@ -146,3 +146,16 @@ func TestAThousandConnectionsLeaveNoGoroutine(t *testing.T) {
 		}
 	})
 }
+
+// TestLoopClosedBeforeItsConnections: the callbacks end with the loop, and Done comes all the same.
+func TestLoopClosedBeforeItsConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		loop := NewSharedLoop()
+		p := newPair(t, pairOptions{settings: func(_ string, s *Settings) { s.SignalingLoop = loop }})
+		p.dataPair(nil)
+		loop.Close()
+		<-loop.Done()
+		p.a.Post(func() { t.Error("a callback after the loop's end") })
+		p.close() // waits for Done
+	})
+}

@@ -31,14 +31,18 @@ func NewSharedLoop() *SharedLoop {
 }
 
 // Post implements SignalingLoop. After Close it does nothing.
-func (l *SharedLoop) Post(f func()) {
+func (l *SharedLoop) Post(f func()) { l.post(f) }
+
+// post reports false when f will never run.
+func (l *SharedLoop) post(f func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return
+		return false
 	}
 	l.queue = append(l.queue, f)
 	signal(l.wake)
+	return true
 }
 
 // Close ends the loop's goroutine once it has run what was posted. Close the connections first: their callbacks end
@@ -151,7 +155,13 @@ func (s *signaling) post(e event) {
 	}
 	// The loop's turn counts as one of the connection's goroutines: Done waits for it.
 	if s.life.enter() {
-		s.loop.Post(s.turn)
+		if shared, ok := s.loop.(*SharedLoop); !ok {
+			s.loop.Post(s.turn)
+		} else if !shared.post(s.turn) {
+			// The loop was closed before the connection: there will be no turn to wait for, nor anything to keep for one.
+			s.closed, s.queue = true, nil
+			s.life.leave()
+		}
 	}
 }
 

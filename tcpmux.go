@@ -49,7 +49,7 @@ type TCPMux struct {
 
 	// Guarded by mu, which is taken under transport.mu and never the other way round.
 	mu      sync.RWMutex
-	ufrags  map[string]*tcpMuxed
+	ufrags  ufragTable[*tcpMuxed]
 	pending []*newcomer // the oldest first
 	stats   TCPMuxStats // but for Pending
 	closed  bool
@@ -99,7 +99,7 @@ func NewTCPMux(config TCPMuxConfig) (*TCPMux, error) {
 	x := &TCPMux{
 		listener: listener, local: listenAddr(listener), maxPending: orDefault(config.MaxPending, defaultMaxPending),
 		firstWithin: orDefault(config.FirstMessageTimeout, defaultFirstMessage),
-		ufrags:      make(map[string]*tcpMuxed), done: make(chan struct{}),
+		ufrags:      make(ufragTable[*tcpMuxed]), done: make(chan struct{}),
 	}
 	if !x.local.IsValid() {
 		return nil, &OperationError{Err: fmt.Errorf("the listener's address %v is not one of TCP", listener.Addr())}
@@ -177,20 +177,8 @@ func (x *TCPMux) attach(t *transport, base ice.BaseID, addr netip.Addr, ufrag st
 		x.stats.Connections++
 	}
 	m.sockets = append(m.sockets, s)
-	m.follow(ufrag)
+	x.ufrags.follow(ufrag, m, &m.ufrags)
 	return s, nil
-}
-
-// follow makes a ufrag the connection's. mux.mu is held.
-func (m *tcpMuxed) follow(ufrag string) {
-	if m.mux.ufrags[ufrag] != nil {
-		return
-	}
-	m.mux.ufrags[ufrag] = m
-	if m.ufrags = append(m.ufrags, ufrag); len(m.ufrags) > maxMuxUfrags {
-		delete(m.mux.ufrags, m.ufrags[0])
-		m.ufrags = slices.Delete(m.ufrags, 0, 1)
-	}
 }
 
 // restarted tells the mux of new credentials. A nil tcpMuxed: there is no mux.
@@ -201,7 +189,7 @@ func (m *tcpMuxed) restarted(ufrag string) {
 	m.mux.mu.Lock()
 	defer m.mux.mu.Unlock()
 	if len(m.sockets) > 0 {
-		m.follow(ufrag)
+		m.mux.ufrags.follow(ufrag, m, &m.ufrags)
 	}
 }
 
@@ -216,10 +204,7 @@ func (s *tcpMuxSocket) Close() error {
 		if len(m.sockets) > 0 {
 			return
 		}
-		for _, u := range m.ufrags {
-			delete(m.mux.ufrags, u)
-		}
-		m.ufrags = nil
+		m.mux.ufrags.forget(&m.ufrags)
 		m.mux.stats.Connections--
 	})
 	return nil

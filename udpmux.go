@@ -47,7 +47,7 @@ type UDPMux struct {
 
 	// The other tables, guarded by mu, which is taken under transport.mu and never the other way round.
 	mu           sync.RWMutex
-	ufrags       map[string]*muxed
+	ufrags       ufragTable[*muxed]
 	transactions map[transactionID]*muxed
 	connections  int // with at least one base
 	next         int // which of ports the next base sends by
@@ -102,7 +102,7 @@ func newUDPMux(config UDPMuxConfig, network muxNetwork) (*UDPMux, error) {
 	x := &UDPMux{
 		local: conns[0].LocalAddr(), at: netip.AddrPortFrom(config.Local.Addr(), conns[0].LocalAddr().Port()),
 		network: network, logger: config.Logger, closing: make(chan struct{}),
-		ufrags: make(map[string]*muxed), transactions: make(map[transactionID]*muxed),
+		ufrags: make(ufragTable[*muxed]), transactions: make(map[transactionID]*muxed),
 	}
 	if x.logger == nil {
 		x.logger = slog.New(slog.DiscardHandler)

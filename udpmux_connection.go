@@ -13,7 +13,6 @@ import (
 
 // Caps on what one connection of a mux can make grow.
 const (
-	maxMuxUfrags       = 4
 	maxMuxRemotes      = 16
 	maxMuxTransactions = 64
 )
@@ -81,7 +80,7 @@ func (x *UDPMux) attach(t *transport, base ice.BaseID, addr netip.Addr, ufrag st
 	if len(sockets) == 1 {
 		x.connections++
 	}
-	t.muxed.follow(ufrag)
+	x.ufrags.follow(ufrag, t.muxed, &t.muxed.ufrags)
 	return s, nil
 }
 
@@ -94,18 +93,6 @@ func (x *UDPMux) listensAt(addr netip.Addr) bool {
 	return own.IsUnspecified() && own.Is4() == addr.Is4()
 }
 
-// follow makes a ufrag the connection's. mux.mu is held.
-func (m *muxed) follow(ufrag string) {
-	if m.mux.ufrags[ufrag] != nil {
-		return
-	}
-	m.mux.ufrags[ufrag] = m
-	if m.ufrags = append(m.ufrags, ufrag); len(m.ufrags) > maxMuxUfrags {
-		delete(m.mux.ufrags, m.ufrags[0])
-		m.ufrags = slices.Delete(m.ufrags, 0, 1)
-	}
-}
-
 // restarted tells the mux of new credentials. A nil muxed: there is no mux.
 func (m *muxed) restarted(ufrag string) {
 	if m == nil {
@@ -114,7 +101,7 @@ func (m *muxed) restarted(ufrag string) {
 	m.mux.mu.Lock()
 	defer m.mux.mu.Unlock()
 	if m.attached() {
-		m.follow(ufrag)
+		m.mux.ufrags.follow(ufrag, m, &m.ufrags)
 	}
 }
 
@@ -244,14 +231,12 @@ func (s *muxSocket) Close() error {
 func (m *muxed) leave() {
 	x := m.mux
 	x.connections--
-	for _, u := range m.ufrags {
-		delete(x.ufrags, u)
-	}
+	x.ufrags.forget(&m.ufrags)
 	for _, r := range m.remotes {
 		m.release(r)
 	}
 	for _, id := range m.transactions {
 		delete(x.transactions, id)
 	}
-	m.ufrags, m.remotes, m.transactions = nil, nil, nil
+	m.remotes, m.transactions = nil, nil
 }

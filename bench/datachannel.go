@@ -15,12 +15,13 @@ const (
 	highWaterPath = 4 << 20
 )
 
-// bulkScenario sends messages of one size over reliable ordered channels, as fast as the buffers drain.
+// bulkScenario sends messages of one size over channels of one kind, as fast as the buffers drain.
 type bulkScenario struct {
 	channels int
 	size     int // of a message, bytes
 	figures  figures
 	buffer   uint64 // high water
+	delivery delivery
 }
 
 func (s bulkScenario) run(st stack, e env) (map[string]float64, error) {
@@ -37,6 +38,7 @@ func (s bulkScenario) measure(st stack, e env) (sample, error) {
 		return sample{}, err
 	}
 	defer p.close()
+	p.delivery = s.delivery
 	var m meter
 	channels, err := p.openChannels(s.channels, e.wire, func() func([]byte) {
 		return func(b []byte) { m.add(len(b)) }
@@ -108,7 +110,7 @@ func lossScenario(name string, loss float64) scenario {
 			if e.quick {
 				e.window = 4 * time.Second
 			}
-			return bulkScenario{1, 16 << 10, figures{name: sample.wallPerGB}, highWaterPath}.run(st, e)
+			return bulkScenario{1, 16 << 10, figures{name: sample.wallPerGB}, highWaterPath, reliable}.run(st, e)
 		},
 	}
 }
@@ -140,13 +142,22 @@ func (s scenario) largeSockets() scenario {
 const largeSuffix = "-buffers"
 
 const (
-	rttSize    = 64
-	rttWarm    = 2000
-	rttSamples = 20000
+	rttSize        = 64
+	rttWarm        = 10 // measured messages for each that is not
+	rttSamples     = 20000
+	rttIdleSamples = 1000
+	rttPause       = 5 * time.Millisecond
 )
 
-// runRTT plays ping-pong with one small message, back to back, each side answering from its message handler.
-func runRTT(st stack, e env) (map[string]float64, error) {
+// rttScenario plays ping-pong with one small message, each side answering from its message handler. Before each ping the
+// connection is idle for the length of a pause; zero: back to back.
+type rttScenario struct {
+	name    string
+	samples int
+	pause   time.Duration
+}
+
+func (s rttScenario) run(st stack, e env) (map[string]float64, error) {
 	p, err := newPair(st)
 	if err != nil {
 		return nil, err
@@ -169,27 +180,33 @@ func runRTT(st stack, e env) (map[string]float64, error) {
 	c.b.onMessage(func(b []byte) { send(c.b, b) })
 
 	var (
-		rtts  = make([]time.Duration, 0, rttWarm+rttSamples)
-		done  = make(chan struct{})
-		ping  = make([]byte, rttSize)
-		start = time.Now()
-		last  = start
+		warm = s.samples / rttWarm
+		rtts = make([]time.Duration, 0, warm+s.samples)
+		done = make(chan struct{})
+		ping = make([]byte, rttSize)
+		last time.Time
 	)
+	next := func() {
+		last = time.Now()
+		send(c.a, ping)
+	}
 	c.a.onMessage(func([]byte) {
 		if len(rtts) == cap(rtts) {
 			return
 		}
-		now := time.Now()
-		rtts = append(rtts, now.Sub(last))
+		rtts = append(rtts, time.Since(last))
 		if len(rtts) == cap(rtts) {
 			close(done)
 			return
 		}
 		binary.BigEndian.PutUint64(ping, uint64(len(rtts)))
-		last = now
-		send(c.a, ping)
+		if s.pause > 0 {
+			time.AfterFunc(s.pause, next)
+			return
+		}
+		next()
 	})
-	send(c.a, ping)
+	next()
 	select {
 	case <-done:
 	case err := <-failed:
@@ -197,11 +214,11 @@ func runRTT(st stack, e env) (map[string]float64, error) {
 	case <-time.After(30 * time.Second):
 		return nil, errStalled
 	}
-	rtts = rtts[rttWarm:]
+	rtts = rtts[warm:]
 	slices.Sort(rtts)
 	return map[string]float64{
-		"dc-rtt-p50": microseconds(rtts[len(rtts)/2]),
-		"dc-rtt-p99": microseconds(rtts[len(rtts)*99/100]),
+		s.name + "-p50": microseconds(rtts[len(rtts)/2]),
+		s.name + "-p99": microseconds(rtts[len(rtts)*99/100]),
 	}, nil
 }
 

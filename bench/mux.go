@@ -214,7 +214,7 @@ func (s *muxServer) connect(n int) error {
 			return err
 		}
 		s.peers = append(s.peers, p)
-		c, err := p.createChannel("echo")
+		c, err := p.createChannel("echo", reliable)
 		if err != nil {
 			return err
 		}

@@ -47,8 +47,14 @@ func (s *parleyStack) newTrack(id string) (track, error) {
 
 type parleyPeer struct{ pc *webrtc.PeerConnection }
 
-func (p *parleyPeer) createChannel(label string) (channel, error) {
-	dc, err := p.pc.CreateDataChannel(label, nil)
+func (p *parleyPeer) createChannel(label string, d delivery) (channel, error) {
+	var init webrtc.DataChannelInit
+	ordered, again := d == reliable, uint16(0)
+	init.Ordered = &ordered
+	if d == unreliable {
+		init.MaxRetransmits = &again
+	}
+	dc, err := p.pc.CreateDataChannel(label, &init)
 	if err != nil {
 		return nil, err
 	}

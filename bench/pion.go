@@ -77,8 +77,14 @@ func (s *pionStack) newTrack(id string) (track, error) {
 
 type pionPeer struct{ pc *pion.PeerConnection }
 
-func (p *pionPeer) createChannel(label string) (channel, error) {
-	dc, err := p.pc.CreateDataChannel(label, nil)
+func (p *pionPeer) createChannel(label string, d delivery) (channel, error) {
+	var init pion.DataChannelInit
+	ordered, again := d == reliable, uint16(0)
+	init.Ordered = &ordered
+	if d == unreliable {
+		init.MaxRetransmits = &again
+	}
+	dc, err := p.pc.CreateDataChannel(label, &init)
 	if err != nil {
 		return nil, err
 	}

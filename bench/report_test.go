@@ -45,7 +45,7 @@ func TestEveryCaseOfTheListIsThereOnce(t *testing.T) {
 		mux-1000-setup-cpu mux-1000-memory mux-1000-goroutines mux-1000-idle-cpu mux-1000-echo mux-1000-restart
 		mux-5000-setup-cpu mux-5000-memory mux-5000-goroutines mux-5000-idle-cpu mux-5000-echo mux-5000-restart
 		dtls-handshake-12 dtls-handshake-13 dtls-handshake-13-mlkem dtls-record dtls-record-12 dtls-record-pion dtls-idle-memory
-		dc-64B dc-1200B dc-16KiB dc-time-16KiB dc-16KiB-buffers dc-time-16KiB-buffers dc-256KiB dc-100ch dc-rtt-p50 dc-rtt-p99
+		dc-64B dc-1200B dc-16KiB dc-time-16KiB dc-16KiB-buffers dc-time-16KiB-buffers dc-16KiB-unordered dc-16KiB-unreliable dc-256KiB dc-100ch dc-rtt-p50 dc-rtt-p99 dc-rtt-idle-p50 dc-rtt-idle-p99
 		dc-loss-0 dc-loss-0-buffers dc-loss-1 dc-loss-1-buffers dc-loss-3 dc-loss-3-buffers
 		rtp-send-recv rtp-forward-50 rtp-forward-50-burst8
 		turn-relay turn-relay-indications turn-relay-video turn-relay-saturated turn-relay-saturated-video`)

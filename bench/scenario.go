@@ -50,7 +50,7 @@ const gigabyte = 1e9
 var bulk16KiB = scenario{
 	name: "dc-16KiB", bulk: true,
 	cases: []benchCase{{"dc-16KiB", "CPU s/GB"}, {"dc-time-16KiB", "s/GB"}},
-	run:   bulkScenario{1, 16 << 10, figures{"dc-16KiB": sample.cpuPerGB, "dc-time-16KiB": sample.wallPerGB}, highWater}.run,
+	run:   bulkScenario{1, 16 << 10, figures{"dc-16KiB": sample.cpuPerGB, "dc-time-16KiB": sample.wallPerGB}, highWater, reliable}.run,
 }
 
 var scenarios = []scenario{
@@ -121,29 +121,44 @@ var scenarios = []scenario{
 	{
 		name: "dc-64B", bulk: true,
 		cases: []benchCase{{"dc-64B", "CPU us/message"}},
-		run:   bulkScenario{1, 64, figures{"dc-64B": sample.cpuPerMessage}, highWater}.run,
+		run:   bulkScenario{1, 64, figures{"dc-64B": sample.cpuPerMessage}, highWater, reliable}.run,
 	},
 	{
 		name: "dc-1200B", bulk: true,
 		cases: []benchCase{{"dc-1200B", "CPU s/GB"}},
-		run:   bulkScenario{1, 1200, figures{"dc-1200B": sample.cpuPerGB}, highWater}.run,
+		run:   bulkScenario{1, 1200, figures{"dc-1200B": sample.cpuPerGB}, highWater, reliable}.run,
 	},
 	bulk16KiB,
 	bulk16KiB.largeSockets(),
 	{
+		name: "dc-16KiB-unordered", bulk: true,
+		cases: []benchCase{{"dc-16KiB-unordered", "CPU s/GB"}},
+		run:   bulkScenario{1, 16 << 10, figures{"dc-16KiB-unordered": sample.cpuPerGB}, highWater, unordered}.run,
+	},
+	{
+		name: "dc-16KiB-unreliable", bulk: true,
+		cases: []benchCase{{"dc-16KiB-unreliable", "CPU s/GB"}},
+		run:   bulkScenario{1, 16 << 10, figures{"dc-16KiB-unreliable": sample.cpuPerGB}, highWater, unreliable}.run,
+	},
+	{
 		name: "dc-256KiB", bulk: true,
 		cases: []benchCase{{"dc-256KiB", "CPU s/GB"}},
-		run:   bulkScenario{1, 256 << 10, figures{"dc-256KiB": sample.cpuPerGB}, highWater}.run,
+		run:   bulkScenario{1, 256 << 10, figures{"dc-256KiB": sample.cpuPerGB}, highWater, reliable}.run,
 	},
 	{
 		name: "dc-100ch", bulk: true,
 		cases: []benchCase{{"dc-100ch", "CPU s/GB"}},
-		run:   bulkScenario{100, 16 << 10, figures{"dc-100ch": sample.cpuPerGB}, highWater}.run,
+		run:   bulkScenario{100, 16 << 10, figures{"dc-100ch": sample.cpuPerGB}, highWater, reliable}.run,
 	},
 	{
 		name:  "dc-rtt",
 		cases: []benchCase{{"dc-rtt-p50", "us"}, {"dc-rtt-p99", "us"}},
-		run:   runRTT,
+		run:   rttScenario{"dc-rtt", rttSamples, 0}.run,
+	},
+	{
+		name:  "dc-rtt-idle",
+		cases: []benchCase{{"dc-rtt-idle-p50", "us"}, {"dc-rtt-idle-p99", "us"}},
+		run:   rttScenario{"dc-rtt-idle", rttIdleSamples, rttPause}.run,
 	},
 	lossScenario("dc-loss-0", 0),
 	lossScenario("dc-loss-0", 0).largeSockets(),

@@ -20,8 +20,7 @@ type stack interface {
 
 // peer is one peer connection. The descriptions that it returns hold all candidates.
 type peer interface {
-	// createChannel opens a reliable ordered data channel.
-	createChannel(label string) (channel, error)
+	createChannel(label string, d delivery) (channel, error)
 	onChannel(func(channel))
 	addTrack(track) error
 	onTrack(func(remoteTrack))
@@ -31,6 +30,15 @@ type peer interface {
 	accept(answer string) error
 	close() error
 }
+
+// delivery is what a data channel promises.
+type delivery int
+
+const (
+	reliable   delivery = iota // and ordered
+	unordered                  // but reliable
+	unreliable                 // nothing is sent again, and unordered
+)
 
 // channel is one data channel. The slice given to the message handler is the handler's for the call only.
 type channel interface {
@@ -107,7 +115,10 @@ func connect(a peer, b answerer, w wire) error {
 }
 
 // pair is two connected peers of one library.
-type pair struct{ a, b peer }
+type pair struct {
+	a, b     peer
+	delivery delivery // of its data channels
+}
 
 func newPair(s stack) (*pair, error) {
 	a, err := s.newPeer()
@@ -144,7 +155,7 @@ func (p *pair) openChannels(n int, w wire, receive func() func([]byte)) ([]openC
 	})
 	channels := make([]openChannel, n)
 	for i := range channels {
-		c, err := p.a.createChannel(fmt.Sprintf("channel-%d", i))
+		c, err := p.a.createChannel(fmt.Sprintf("channel-%d", i), p.delivery)
 		if err != nil {
 			return nil, fmt.Errorf("data channel: %w", err)
 		}

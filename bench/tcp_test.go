@@ -81,7 +81,7 @@ func TestICETCP(t *testing.T) {
 					}
 				})
 			})
-			ch, err := a.createChannel("tcp")
+			ch, err := a.createChannel("tcp", reliable)
 			if err != nil {
 				t.Fatal(err)
 			}

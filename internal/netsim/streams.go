@@ -199,7 +199,7 @@ func carry(from, to net.Conn, stalled, closed <-chan struct{}) {
 	go func() {
 		var err error
 		for f := range flights {
-			<-time.After(time.Until(f.at))
+			time.Sleep(time.Until(f.at))
 			if err == nil {
 				_, err = to.Write(f.data)
 			}

@@ -136,25 +136,32 @@ func trickle(t *testing.T, from, to *PeerConnection) {
 		early = append(early, c.ToJSON())
 		for len(early) > 0 {
 			err := to.AddICECandidate(early[0])
-			if errors.Is(err, ErrNoRemoteDescription) {
+			if errors.Is(err, ErrNoRemoteDescription) || ofAnotherGeneration(early[0], err) {
 				// Signaling would deliver it behind the description; look again a moment later.
 				time.AfterFunc(time.Millisecond, func() {
 					from.Post(func() {
-						for len(early) > 0 && to.AddICECandidate(early[0]) == nil {
-							early = early[1:]
+						for len(early) > 0 {
+							err := to.AddICECandidate(early[0])
+							if err != nil && !ofAnotherGeneration(early[0], err) {
+								return
+							}
+							early = early[1:] // refused again, and rightly: a restart has ended its generation meanwhile
 						}
 					})
 				})
 				return
 			}
-			// A candidate of a generation that a restart has ended meanwhile is refused, and rightly so.
-			stale := errors.Is(err, &OperationError{}) && !errors.Is(err, &RTCError{}) && early[0].UsernameFragment != nil
-			if err != nil && !stale && !errors.Is(err, ErrConnectionClosed) {
+			if err != nil && !errors.Is(err, ErrConnectionClosed) {
 				t.Errorf("AddICECandidate: %v", err)
 			}
 			early = early[1:]
 		}
 	})
+}
+
+// ofAnotherGeneration says whether a candidate was refused since its ICE credentials are not those of the description.
+func ofAnotherGeneration(c ICECandidateInit, err error) bool {
+	return c.UsernameFragment != nil && errors.Is(err, &OperationError{}) && !errors.Is(err, &RTCError{})
 }
 
 // close ends both connections and waits for everything that belongs to them.

@@ -53,7 +53,7 @@ type Config struct {
 	// the relays; zero: one for every two processors (GOMAXPROCS), at most 8.
 	Readers int
 	// Gather is how long packets wait for others, on Linux, while they come less than that apart: what is sent after a
-	// pause is relayed at once. Being woken for each packet costs more than relaying it. Zero: 500 µs; negative: they never
+	// pause is relayed at once. Being woken for each packet costs more than relaying it. Zero: 1 ms; negative: they never
 	// wait.
 	Gather time.Duration
 	// MaxStreams is how many connections there may be; zero: 10,000. MaxStrangers is how many of them may have no
@@ -108,7 +108,7 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	if c.Gather == 0 {
-		c.Gather = 500 * time.Microsecond
+		c.Gather = time.Millisecond
 	}
 	c.Gather = max(0, c.Gather)
 	if c.StrangerTimeout == 0 {

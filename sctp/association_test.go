@@ -1,7 +1,9 @@
 package sctp
 
 import (
+	"bytes"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 )
@@ -299,6 +301,53 @@ func TestSlowReaderShutsWindow(t *testing.T) {
 	}
 	w.b.hold = false
 	w.runUntil(10*time.Second, "all messages", func() bool { return len(w.b.got) == n })
+}
+
+// TestWindowFilledBehindALoss: a peer may fill the window behind one lost chunk. What was lost is sent again, and makes room
+// for the rest: that is no reason to end anything.
+func TestWindowFilledBehindALoss(t *testing.T) {
+	for name, ca := range testConfigs() {
+		t.Run(name, func(t *testing.T) {
+			cb := ca
+			cb.ReceiveWindow, cb.MaxReceiveWindow, cb.MaxMessageSize = 100_000, 100_000, 50_000
+			w := newWorld(t, 3, ca, cb)
+			w.connect()
+			const n = 400
+			send := func(from, to uint32) {
+				for i := from; i < to; i++ {
+					w.a.mustSend(t, w.now, 1, payload(4000, i), SendOptions{})
+				}
+			}
+			send(0, n/2)
+			w.runUntil(time.Minute, "all messages before", func() bool { return len(w.b.got) == n/2 })
+			const chunk, tsn = 12, 16 // where a packet has its first chunk, and that has its number, if it is data
+			var lost []byte
+			until := w.now.Add(5 * time.Second)
+			w.a.out.drop = func(pkt []byte) bool {
+				if len(pkt) < 1000 || pkt[chunk] != byte(typeData) && pkt[chunk] != byte(typeIData) {
+					return false
+				}
+				if lost == nil {
+					lost = slices.Clone(pkt[tsn : tsn+4])
+				}
+				return w.now.Before(until) && bytes.Equal(lost, pkt[tsn:tsn+4])
+			}
+			send(n/2, n)
+			full := 0
+			w.runUntil(time.Minute, "all messages", func() bool {
+				full = max(full, w.b.Stats().ReceiveWindowUsed)
+				return len(w.b.got) == n
+			})
+			if full < 100_000 {
+				t.Errorf("the window held %d bytes at most", full)
+			}
+			for i, m := range w.b.got {
+				if err := checkPayload(m, 4000, uint32(i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
 }
 
 func TestBufferedAmountLow(t *testing.T) {

@@ -80,8 +80,8 @@ func (a *Association) handleData(d *dataChunk) error {
 		a.abort(causeOutOfResource, ErrMessageTooLarge)
 		return ErrMessageTooLarge
 	}
-	if !a.window.stretch(a.inbox.incomplete) && a.inbox.ready.len() == 0 && a.window.lent == 0 {
-		// Nothing can be handed out and nothing more may come in: no way on.
+	if !a.window.stretch(a.inbox.incomplete) && a.inbox.ready.len() == 0 && a.window.lent == 0 && len(a.received.runs) == 0 {
+		// Nothing can be handed out, nothing is missing in between that would change that, and nothing more may come in: no way on.
 		a.abort(causeOutOfResource, ErrResources)
 		return ErrResources
 	}

@@ -199,7 +199,9 @@ func carry(from, to net.Conn, stalled, closed <-chan struct{}) {
 	go func() {
 		var err error
 		for f := range flights {
-			time.Sleep(time.Until(f.at))
+			if wait := time.Until(f.at); wait > 0 { // Go's race detector mixes up timers that have expired already
+				<-time.After(wait)
+			}
 			if err == nil {
 				_, err = to.Write(f.data)
 			}

@@ -123,7 +123,9 @@ func (l *turnLoad) send(x *turnSender, burst int) {
 // by who sends, and the server would have to do that for each packet, as it does not for peers that are elsewhere. Where
 // the server is kept busy, as much follows as has arrived.
 func (l *turnLoad) receive() {
-	lockSleeper()
+	if l.interval > 0 {
+		lockSleeper()
+	}
 	count := func(tag uint64, msgs []netio.Message) {
 		n := 0
 		for i := range msgs {

@@ -8,9 +8,9 @@ import (
 
 // Polling is a Network that can read many sockets with one goroutine.
 type Polling interface {
-	// NewPoller makes a Poller without sockets. Where datagrams come less than gather
-	// apart, Read lets that time pass before it takes what has come meanwhile, once
-	// or, if they go on to come, time and again: to wake a thread for each of them
+	// NewPoller makes a Poller without sockets. While datagrams come one by one and
+	// so closely that several would come in the time gather, Read lets that time
+	// pass before it takes what has come meanwhile: to wake a thread for each of them
 	// costs more than what it does with them. Zero: it takes what there is at once.
 	NewPoller(gather time.Duration) (Poller, error)
 
@@ -22,8 +22,6 @@ type Polling interface {
 // Poller reads many sockets with one goroutine, which waits for all of them at
 // once: for servers with a socket for each client, where a goroutine for each
 // would be woken for single datagrams, and wake others to look for more work.
-// A goroutine that waits so keeps one of GOMAXPROCS processors for up to 10 ms:
-// there should be others.
 type Poller interface {
 	// ListenUDP opens a socket as that of Network does. It is Read that reads it: its
 	// ReadBatch returns ErrPolled. Safe for concurrent use.

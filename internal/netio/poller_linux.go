@@ -24,30 +24,39 @@ const (
 	// pollTurn how many of one of them.
 	pollMessages = 64
 	pollTurn     = 16
-	// yieldInterval is shorter than the time after which the runtime takes a
-	// goroutine for one that must be interrupted: 10 ms.
+	// gatherWorth is how many datagrams are worth sleeping for: the timer that ends
+	// the sleep costs about as much as being woken for two or three of them.
+	// gatherLeast is how many go on to be.
+	gatherWorth = 4
+	gatherLeast = 2
+	// yieldInterval is when a goroutine that has always something to read lets others
+	// run: it makes no system calls that the runtime notices.
 	yieldInterval = 4 * time.Millisecond
 )
 
 // poller is a Poller of Linux: edge-triggered epoll. Its sockets are unknown to
-// the runtime, whose own poller would be woken for each datagram.
+// the runtime, whose own poller would be woken for each datagram; a gate is what
+// it waits at.
 type poller struct {
 	// Immutable.
 	epfd, wakefd int // wakefd is an eventfd, which is readable once the poller is closed
 	gather       time.Duration
-	sleep        func(time.Duration)
+	gate         *gate
+	sleep        func(time.Duration) error // that of the gate
 
 	// Owned by the goroutine in Read.
 	events [pollSockets]unix.EpollEvent
 	ready  [pollSockets]*polledConn
 	more   [pollSockets]*polledConn // room for a while
 	left   int                      // how many of ready the last Read did not come to the end of
-	// dense: datagrams come less than gather apart. lasting: they go on to when they
-	// have been gathered, unlike a burst, which need not be waited for twice.
-	dense, lasting bool
-	gathered       bool // the last wait has
-	yielded        time.Time
-	slab           *readSlab
+	found  int                      // how many events the last poll has found
+	errno  syscall.Errno            // or why none
+	// dense is how many times in a row datagrams were so close to each other that
+	// gatherWorth of them would have come while gathering, gatherWorth at most.
+	dense    int
+	gathered bool      // they have just had the time to
+	rested   time.Time // when others could run, the last time
+	slab     *readSlab
 
 	// Guarded by mu.
 	mu      sync.Mutex
@@ -87,18 +96,25 @@ func (system) NewPoller(gather time.Duration) (Poller, error) {
 		return nil, fmt.Errorf("netio: poller: %w", err)
 	}
 	p := &poller{
-		epfd: epfd, wakefd: wakefd, gather: gather, sleep: sleepThread,
+		epfd: epfd, wakefd: wakefd, gather: gather,
 		slab: newReadSlab(pollMessages), sockets: make(map[uint64]*polledConn),
 	}
-	if err := p.watch(wakefd, 0); err != nil {
+	if err = p.watch(wakefd, 0); err == nil {
+		p.gate, err = newGate(epfd, p.poll)
+	}
+	if err != nil {
 		p.release()
 		return nil, fmt.Errorf("netio: poller: %w", err)
 	}
+	p.sleep = p.gate.sleep
 	return p, nil
 }
 
 // release closes the descriptors of the poller itself.
 func (p *poller) release() {
+	if p.gate != nil {
+		p.gate.close()
+	}
 	_ = unix.Close(p.epfd)
 	_ = unix.Close(p.wakefd)
 }
@@ -219,12 +235,15 @@ func (p *poller) Read(f func(tag uint64, msgs []Message)) error {
 	if !p.begin() {
 		return ErrClosed
 	}
-	for some := false; !some; {
+	for taken := 0; taken == 0; {
 		n, err := p.wait()
 		if err != nil {
 			return err
 		}
-		some = p.serve(p.ready[:n], f)
+		taken = p.serve(p.ready[:n], f)
+		if p.gathered && taken < gatherLeast {
+			p.dense = 0
+		}
 	}
 	return nil
 }
@@ -240,25 +259,29 @@ func (p *poller) begin() bool {
 // wait waits for sockets, if none are left of the last time, and says how many of
 // p.ready are to be read.
 func (p *poller) wait() (int, error) {
-	n := 0
-	var errno syscall.Errno
-	switch begin := p.yield(); {
-	case p.left > 0:
-		n, errno = p.poll(0)
-	case p.dense:
-		p.sleep(p.gather)
-		n, errno = p.poll(0)
-		p.gathered = n > 0
-		p.lasting = p.lasting && p.gathered
-		p.dense = p.lasting
-	default:
-		n, errno = p.poll(-1)
-		p.dense = time.Since(begin) < p.gather
-		p.lasting = p.lasting || p.gathered && p.dense
-		p.gathered = false
+	begin := time.Now()
+	if begin.Sub(p.rested) > yieldInterval {
+		runtime.Gosched()
+		p.rested = begin
 	}
-	if errno != 0 && errno != unix.EINTR {
-		return 0, fmt.Errorf("netio: poll: %w", errno)
+	var err error
+	p.gathered = false
+	switch {
+	case p.left > 0:
+		p.poll()
+	case p.dense == gatherWorth:
+		p.gathered = true
+		err = p.sleep(p.gather)
+		p.rested = begin
+		p.poll()
+	default:
+		err = p.await(begin)
+	}
+	if p.errno != 0 {
+		err = errors.Join(err, p.errno)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("netio: poll: %w", err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -268,7 +291,7 @@ func (p *poller) wait() (int, error) {
 		return 0, ErrClosed
 	}
 	total := p.left
-	for i := range p.events[:n] {
+	for i := range p.events[:p.found] {
 		if c := p.sockets[watched(&p.events[i])]; c != nil && !c.ready {
 			c.ready = true
 			p.ready[total] = c
@@ -278,42 +301,40 @@ func (p *poller) wait() (int, error) {
 	return total, nil
 }
 
-// poll asks epoll for events, as many as p.ready has room for.
-func (p *poller) poll(timeout int) (n int, errno syscall.Errno) {
+// await waits for events, from begin on.
+func (p *poller) await(begin time.Time) error {
+	waited, err := p.gate.wait()
+	now := time.Now()
+	if waited {
+		p.rested = now
+	}
+	if now.Sub(begin) < p.gather/gatherWorth {
+		p.dense++
+	} else {
+		p.dense = 0
+	}
+	return err
+}
+
+// poll asks epoll for events, as many as p.ready has room for, and says whether
+// there are some, or there is an error.
+func (p *poller) poll() bool {
+	p.found, p.errno = 0, 0
 	if p.left == pollSockets {
-		return 0, 0
+		return true
 	}
-	r, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epfd), uintptr(unsafe.Pointer(&p.events)),
-		uintptr(pollSockets-p.left), uintptr(timeout), 0, 0)
-	if errno != 0 {
-		return 0, errno
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epfd), uintptr(unsafe.Pointer(&p.events)),
+		uintptr(pollSockets-p.left), 0, 0, 0)
+	if p.errno = errno; errno == 0 {
+		p.found = int(n)
 	}
-	return int(r), 0
+	return p.found > 0 || errno != 0
 }
 
-// yield gives up the processor now and then, to get it back at once. The runtime
-// would try to interrupt a goroutine that never does, and look after it every
-// 20 µs, which costs more than all that is done here.
-func (p *poller) yield() (now time.Time) {
-	now = time.Now()
-	if now.Sub(p.yielded) > yieldInterval {
-		runtime.Gosched()
-		p.yielded = now
-	}
-	return now
-}
-
-// sleepThread lets a time pass on the thread: the runtime's timers would be up to
-// a millisecond late, and wake other threads.
-func sleepThread(d time.Duration) {
-	t := unix.NsecToTimespec(int64(d))
-	_, _, _ = unix.Syscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&t)), 0, 0)
-}
-
-// serve reads the sockets, and says whether they had messages. Those that may have
+// serve reads the sockets, and says how many messages they had. Those that may have
 // more are left in p.ready for the next time, behind those that there was no
 // room for: epoll will not report them again.
-func (p *poller) serve(ready []*polledConn, f func(tag uint64, msgs []Message)) (some bool) {
+func (p *poller) serve(ready []*polledConn, f func(tag uint64, msgs []Message)) (taken int) {
 	p.slab.arm()
 	served, left := 0, 0
 	used := 0
@@ -340,7 +361,7 @@ func (p *poller) serve(ready []*polledConn, f func(tag uint64, msgs []Message)) 
 		end := c.parse(p.slab, used, c.n)
 		if end > used {
 			f(c.tag, p.slab.msgs[used:end])
-			some = true
+			taken += end - used
 		}
 		used += c.n
 	}
@@ -348,7 +369,7 @@ func (p *poller) serve(ready []*polledConn, f func(tag uint64, msgs []Message)) 
 	p.left = waiting + copy(ready[waiting:], p.more[:left])
 	clear(p.more[:left])
 	clear(ready[p.left:])
-	return some
+	return taken
 }
 
 // receiveInto reads what is there.

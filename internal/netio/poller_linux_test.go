@@ -171,38 +171,36 @@ func TestPollerGathersWhatIsDense(t *testing.T) {
 	send := func(c PacketConn) { sendT(t, from, Message{Data: []byte("x"), Remote: c.LocalAddr()}) }
 	slept := 0
 	var during func()
-	p.sleep = func(d time.Duration) {
+	p.sleep = func(d time.Duration) error {
 		if slept++; d != gather {
 			t.Errorf("slept for %v", d)
 		}
 		during()
+		return nil
 	}
-	t.Log("# the first one is taken at once")
-	send(a)
-	if _, turns := readT(t, p, 1); slept != 0 || turns != 1 {
-		t.Errorf("slept %d times, %d turns", slept, turns)
-	}
-	t.Log("# the next ones have time to become more")
-	send(a)
-	during = func() { send(a); send(b) }
-	if counts, turns := readT(t, p, 3); slept != 1 || turns != 1 || counts[1] != 2 {
-		t.Errorf("slept %d times, %d turns, %v", slept, turns, counts)
-	}
-	t.Log("# a burst is over then")
-	send(b)
-	if readT(t, p, 1); slept != 1 {
-		t.Errorf("slept %d times", slept)
-	}
-	t.Log("# but if they go on to come, they are gathered all the time")
-	during = func() { send(b) }
-	for range 3 {
-		send(a)
-		if _, turns := readT(t, p, 2); turns != 1 {
-			t.Errorf("%d turns", turns)
+	// become has datagrams come one by one until they are worth gathering.
+	become := func() {
+		t.Helper()
+		before := slept
+		for range gatherWorth {
+			send(a)
+			if _, turns := readT(t, p, 1); turns != 1 {
+				t.Errorf("%d turns", turns)
+			}
+		}
+		if slept != before {
+			t.Errorf("slept %d times", slept-before)
 		}
 	}
-	if slept != 4 {
-		t.Errorf("slept %d times", slept)
+	t.Log("# the first ones are taken at once")
+	become()
+	t.Log("# the next ones have time to become more, time and again")
+	during = func() { send(a); send(b) }
+	for i := range 3 {
+		send(a)
+		if counts, turns := readT(t, p, 3); slept != i+1 || turns != 1 || counts[1] != 2 {
+			t.Errorf("slept %d times, %d turns, %v", slept, turns, counts)
+		}
 	}
 	t.Log("# what there is more than a turn takes does not wait")
 	during = func() {
@@ -210,25 +208,48 @@ func TestPollerGathersWhatIsDense(t *testing.T) {
 			send(a)
 		}
 	}
-	readT(t, p, pollTurn)
+	send(a)
+	if readT(t, p, pollTurn+1); slept != 4 {
+		t.Errorf("slept %d times", slept)
+	}
+	t.Log("# when there are fewer, they are taken at once again")
+	during = func() {}
 	send(a)
 	if readT(t, p, 1); slept != 5 {
 		t.Errorf("slept %d times", slept)
 	}
-	t.Log("# where nothing has come meanwhile, it waits for the next one")
+	become()
+	t.Log("# and where none have come, it waits for the next one")
 	during = func() { go send(b) }
 	if readT(t, p, 1); slept != 6 {
 		t.Errorf("slept %d times", slept)
 	}
-	during = func() {} // for the end
+	p.dense = 0 // for the end
+}
+
+// TestPollerSleeps gathers for as long as that takes.
+func TestPollerSleeps(t *testing.T) {
+	const gather = 20 * time.Millisecond
+	p := newPollerT(t, gather)
+	from := listenT(t, "127.0.0.1")
+	a := polled(t, p, "127.0.0.1", 1)
+	for range 3 {
+		p.dense = gatherWorth
+		sendT(t, from, Message{Data: []byte("x"), Remote: a.LocalAddr()})
+		begin := time.Now()
+		readT(t, p, 1)
+		if took := time.Since(begin); took < gather {
+			t.Errorf("gathered for %v", took)
+		}
+	}
 }
 
 func TestPollerWithoutGatherTakesAtOnce(t *testing.T) {
 	p := newPollerT(t, 0)
-	p.sleep = func(time.Duration) { t.Error("slept") }
+	p.sleep = func(time.Duration) error { t.Error("slept"); return nil }
 	from := listenT(t, "127.0.0.1")
 	a := polled(t, p, "127.0.0.1", 1)
-	for range 5 {
+	for range 2 * gatherWorth {
 		sendT(t, from, Message{Data: []byte("x"), Remote: a.LocalAddr()})
 		readT(t, p, 1)
 	}

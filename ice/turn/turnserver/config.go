@@ -52,9 +52,9 @@ type Config struct {
 	// Readers is how many sockets and goroutines serve a UDP address, where the system can share a port, and, on Linux,
 	// the relays; zero: one for every two processors (GOMAXPROCS), at most 8.
 	Readers int
-	// Gather is how long packets wait for others, on Linux, while they come less than that apart: what is sent after a
-	// pause is relayed at once. Being woken for each packet costs more than relaying it. Zero: 1 ms; negative: they never
-	// wait.
+	// Gather is how long packets wait for others, on Linux, while they come so closely that several would come in that
+	// time: what is sent after a pause is relayed at once, and so is a burst. Being woken for each packet costs more than
+	// relaying it. Zero: 1 ms; negative: they never wait.
 	Gather time.Duration
 	// MaxStreams is how many connections there may be; zero: 10,000. MaxStrangers is how many of them may have no
 	// allocation, and MaxStrangersPerAddress how many of one address; zero: 1,000 and 64.

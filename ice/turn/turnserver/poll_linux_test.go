@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"crypto/rand"
 	"net/netip"
-	"runtime"
 	"testing"
 	"time"
 
@@ -30,7 +29,7 @@ func startLoopback(t *testing.T, addr string) (*Server, netip.AddrPort) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	if runtime.GOMAXPROCS(0) > 1 && len(s.pollers) != 2 {
+	if len(s.pollers) != 2 {
 		t.Fatalf("%d pollers", len(s.pollers))
 	}
 	udp, _ := s.Addrs()

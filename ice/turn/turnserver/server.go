@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -120,11 +119,10 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
-// openPollers makes a poller for each lane, where the network has them. On a single processor they would be in everybody
-// else's way.
+// openPollers makes a poller for each lane, where the network has them.
 func (s *Server) openPollers() {
 	network, ok := s.cfg.network.(netio.Polling)
-	if !ok || runtime.GOMAXPROCS(0) == 1 {
+	if !ok {
 		return
 	}
 	for range s.cfg.Readers {

@@ -90,7 +90,7 @@ type transportEvents interface {
 func newTransport(cfg compositeConfig, settings *Settings, life *lifetime, events transportEvents) (*transport, error) {
 	t := &transport{
 		network: settings.network, settings: settings, life: life, events: events, logger: settings.Logger,
-		sockets: make(map[ice.BaseID]netio.PacketConn),
+		sockets: make(map[ice.BaseID]netio.PacketConn), retry: coalesceLimit,
 	}
 	engine, err := newComposite(cfg, t)
 	if err != nil {

@@ -78,6 +78,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags.DurationVar(&o.drain, "drain", 0, "how long allocations may go on after Ctrl-C")
 	flags.BoolVar(&o.verbose, "v", false, "log each allocation")
 	flags.IntVar(&server.MaxPerAccount, "quota", 0, "allocations that a user may have at a time; 0: any number")
+	flags.IntVar(&server.MaxBitrate, "max-bitrate", 0, "bits a second that an allocation may relay in each direction; 0: any number")
 	flags.Func("user", "`name:password` of a user; may be repeated", func(s string) error {
 		name, password, ok := strings.Cut(s, ":")
 		if o.users[name] = password; !ok || name == "" {

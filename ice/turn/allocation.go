@@ -40,6 +40,8 @@ type allocation struct {
 
 	fromClient, toPeer, bytesToPeer   atomic.Uint64
 	fromPeer, toClient, bytesToClient atomic.Uint64
+	overBitrate                       atomic.Uint64
+	peerShare, clientShare            share // of MaxBitrate
 }
 
 // relay is one relayed transport address.

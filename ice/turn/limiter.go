@@ -3,6 +3,7 @@ package turn
 import (
 	"encoding/binary"
 	"net/netip"
+	"sync/atomic"
 	"time"
 )
 
@@ -50,4 +51,36 @@ func (l *limiter) allow(now time.Time, from netip.Addr) bool {
 	}
 	key := mix(mix(binary.BigEndian.Uint64(b[:8])^l.seed[0]) ^ low ^ l.seed[1])
 	return l.slots[key%limiterSlots].take(now, l.perSource) && l.all.take(now, l.total)
+}
+
+// share is what an allocation may use of a bit rate in one direction. Several readers may ask it at a time.
+type share struct {
+	// used is until when all of the rate is used, as time since the allocation began.
+	used atomic.Int64
+}
+
+// shareBurst is for how much of the time to come data may be sent now.
+const shareBurst = time.Second
+
+// take takes n bytes at a time since the allocation began, if they are there.
+func (s *share) take(at time.Duration, n, bitrate int) bool {
+	for {
+		old := s.used.Load()
+		used := max(old, int64(at)) + int64(n)*8*int64(time.Second)/int64(bitrate)
+		if used > int64(at+shareBurst) {
+			return false
+		}
+		if s.used.CompareAndSwap(old, used) {
+			return true
+		}
+	}
+}
+
+// within says whether data of n bytes keeps to the bit rate of its direction.
+func (s *Server) within(now time.Time, a *allocation, direction *share, n int) bool {
+	if s.cfg.MaxBitrate == 0 || direction.take(now.Sub(a.started), n, s.cfg.MaxBitrate) {
+		return true
+	}
+	a.overBitrate.Add(1)
+	return false
 }

@@ -20,7 +20,7 @@ type Forward struct {
 }
 
 // Forward handles a client's data, which comes as ChannelData or Send indication. False: it is neither, or it is dropped,
-// for want of an allocation, a permission or a channel. It may run beside other Forwards and Delivers.
+// for want of an allocation, a permission, a channel or a share of MaxBitrate. It may run beside other Forwards and Delivers.
 func (s *Server) Forward(now time.Time, from FiveTuple, pkt []byte) (Forward, bool) {
 	switch {
 	case IsChannelData(pkt):
@@ -66,7 +66,7 @@ func (s *Server) toPeer(now time.Time, a *allocation, peer netip.AddrPort, p *pe
 			f.Loop, f.From = r.id, out.public
 		}
 	}
-	if f.Loop == 0 && !p.network {
+	if f.Loop == 0 && !p.network || !s.within(now, a, &a.peerShare, len(data)) {
 		return Forward{}, false
 	}
 	a.toPeer.Add(1)
@@ -83,7 +83,7 @@ type Delivery struct {
 	id      uint64
 }
 
-// Deliver handles what a peer has sent to a relay: n bytes. False: it is dropped, for want of a permission. It may run
+// Deliver handles what a peer has sent to a relay: n bytes. False: it is dropped, for want of a permission or of MaxBitrate. It may run
 // beside other Delivers and Forwards.
 func (s *Server) Deliver(now time.Time, id RelayID, peer netip.AddrPort, n int) (Delivery, bool) {
 	r := s.relays[id]
@@ -99,7 +99,7 @@ func (s *Server) Deliver(now time.Time, id RelayID, peer netip.AddrPort, n int) 
 	} else {
 		p, d.id = a.permissions[peer.Addr()], s.lastID.Add(1)
 	}
-	if p == nil || !p.expiresAt.After(now) {
+	if p == nil || !p.expiresAt.After(now) || !s.within(now, a, &a.clientShare, n) {
 		return Delivery{}, false
 	}
 	a.toClient.Add(1)

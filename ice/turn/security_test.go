@@ -4,6 +4,9 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -135,6 +138,63 @@ func TestQuotaOfAddresses(t *testing.T) {
 	for i, addr := range []string{"[2601::1]:1", "[2601::ffff:1]:1", "[2601::2]:1", "[2601:0:0:1::1]:1"} {
 		s.from.Remote, s.nonce = netip.MustParseAddrPort(addr), nil
 		s.want(addr, s.request(stun.MethodAllocate, transportUDP), []int{0, 0, 486, 0}[i])
+	}
+}
+
+func TestBitrateOfAnAllocation(t *testing.T) {
+	const bitrate = 80_000 // 10,000 bytes a second
+	s, relayed := allocated(t, func(c *ServerConfig) { c.MaxBitrate = bitrate })
+	s.want("channel", s.request(stun.MethodChannelBind, number(0x4000), xorPeer(peerAddr)), 0)
+	text := strings.Repeat("x", 1000)
+	out := func() bool { _, ok := s.channel(0x4000, text); return ok }
+	in := func() bool { _, ok := s.deliver(relayed, peerAddr, text); return ok }
+	count := func(relay func() bool) (n int) {
+		for range 20 {
+			if relay() {
+				n++
+			}
+		}
+		return n
+	}
+	s.now = s.now.Add(time.Minute) // a pause saves no more than a second's data
+	if n := count(out); n != 10 {
+		t.Errorf("%d packets at once", n)
+	}
+	if n := count(in); n != 10 {
+		t.Errorf("%d packets at once in the other direction", n)
+	}
+	s.now = s.now.Add(300 * time.Millisecond)
+	if n, m := count(out), count(in); n != 3 || m != 3 {
+		t.Errorf("%d and %d packets after 300 ms", n, m)
+	}
+	if stats := s.s.Stats(); stats.OverBitrate != 10+10+17+17 || stats.ToPeers != 13 || stats.ToClients != 13 {
+		t.Errorf("%+v", stats)
+	}
+	t.Log("# another allocation has its own")
+	s.from.Remote, s.nonce = netip.MustParseAddrPort("31.0.0.9:1"), nil
+	s.want("allocation", s.request(stun.MethodAllocate, transportUDP), 0)
+	s.want("channel", s.request(stun.MethodChannelBind, number(0x4000), xorPeer(peerAddr)), 0)
+	if n := count(out); n != 10 {
+		t.Errorf("%d packets at once", n)
+	}
+}
+
+// Readers share the rate: of all that they ask for at a time, no more than that gets through, and no less.
+func TestBitrateIsSharedByReaders(t *testing.T) {
+	var s share
+	var taken atomic.Int64
+	var work sync.WaitGroup
+	for range 4 {
+		work.Go(func() {
+			for range 1000 {
+				if s.take(0, 100, 800_000) {
+					taken.Add(1)
+				}
+			}
+		})
+	}
+	if work.Wait(); taken.Load() != 1000 {
+		t.Errorf("%d of 1000", taken.Load())
 	}
 }
 

@@ -73,6 +73,7 @@ type ServerStats struct {
 	PeersDenied           uint64 // permissions and channels that the policy has denied
 	FromClients, ToPeers  uint64 // data packets: ToPeers passed the gate
 	FromPeers, ToClients  uint64
+	OverBitrate           uint64 // data packets above MaxBitrate
 	BytesToPeers          uint64
 	BytesToClients        uint64
 	BindFailures          uint64
@@ -287,4 +288,5 @@ func (r *ServerStats) addData(a *allocation) {
 	r.FromPeers += a.fromPeer.Load()
 	r.ToClients += a.toClient.Load()
 	r.BytesToClients += a.bytesToClient.Load()
+	r.OverBitrate += a.overBitrate.Load()
 }

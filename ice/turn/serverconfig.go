@@ -63,6 +63,9 @@ type ServerConfig struct {
 	// MaxAllocations of all clients; zero: 10,000. MaxPerAccount and MaxPerAddress are those of one account and of one
 	// client address (of IPv6 a /64); zero: no limit but the other.
 	MaxAllocations, MaxPerAccount, MaxPerAddress int
+	// MaxBitrate is how many bits of data a second an allocation may relay to peers, and as many from them; zero: no limit.
+	// The data of a second may come at once; what is more is dropped.
+	MaxBitrate int
 	// ReplyRate is how many unauthenticated requests a second are answered to one client address, and TotalReplyRate to
 	// all; zero: 50 and 20,000. Twice as many may come at once.
 	ReplyRate, TotalReplyRate float64
@@ -135,7 +138,7 @@ func (c ServerConfig) withDefaults() (ServerConfig, error) {
 	if c.TotalReplyRate == 0 {
 		c.TotalReplyRate = 20_000
 	}
-	if c.MaxAllocations < 0 || c.MaxPerAccount < 0 || c.MaxPerAddress < 0 || c.ReplyRate < 0 || c.TotalReplyRate < 0 {
+	if min(c.MaxAllocations, c.MaxPerAccount, c.MaxPerAddress, c.MaxBitrate) < 0 || min(c.ReplyRate, c.TotalReplyRate) < 0 {
 		return c, fmt.Errorf("%w: negative limit", ErrConfig)
 	}
 	return c, nil

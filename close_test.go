@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/openparley/webrtc/internal/netio"
 )
 
 func TestEveryCallAfterClose(t *testing.T) {
@@ -58,6 +62,115 @@ func TestCloseBeforeAnything(t *testing.T) {
 	inBubble(t, pairOptions{quiet: true}, func(p *pair) {
 		p.must(p.a.Close())
 		within(p, time.Nanosecond, "Done", p.a.Done())
+	})
+}
+
+// lingering is a network whose sockets are closed only when the test lets them.
+type lingering struct {
+	netio.Network
+	release chan struct{}
+	open    *atomic.Int32
+}
+
+type lingeringConn struct {
+	netio.PacketConn
+	n lingering
+}
+
+func (n lingering) ListenUDP(local netip.AddrPort) (netio.PacketConn, error) {
+	conn, err := n.Network.ListenUDP(local)
+	if err != nil {
+		return nil, err
+	}
+	n.open.Add(1)
+	return lingeringConn{conn, n}, nil
+}
+
+func (c lingeringConn) Close() error {
+	<-c.n.release
+	c.n.open.Add(-1)
+	return c.PacketConn.Close()
+}
+
+// lingeringPair is a pair whose a has a lingering network. It calls f with its first candidate, when it has a socket.
+func lingeringPair(t *testing.T, f func(p *pair)) (*pair, lingering) {
+	n := lingering{release: make(chan struct{}), open: new(atomic.Int32)}
+	p := newPair(t, pairOptions{quiet: true, settings: func(name string, s *Settings) {
+		if name == "a" {
+			n.Network = s.network
+			s.network = n
+		}
+	}})
+	first := true
+	p.a.OnICECandidate(func(*ICECandidate) {
+		if first {
+			first = false
+			f(p)
+		}
+	})
+	_, err := p.a.CreateDataChannel("", nil)
+	p.must(err)
+	return p, n
+}
+
+// TestEveryCallerOfCloseFindsTheConnectionClosed: what Close promises holds for whoever comes second, too.
+func TestEveryCallerOfCloseFindsTheConnectionClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gathered := make(chan struct{})
+		p, n := lingeringPair(t, func(*pair) { close(gathered) })
+		defer p.close()
+		p.must(p.a.SetLocalDescription(SessionDescription{}))
+		within(p, time.Second, "candidate", gathered)
+		returned := make(chan int32, 3)
+		for _, end := range []func() error{p.a.Close, p.a.Close, func() error { return p.a.Shutdown(p.t.Context()) }} {
+			go func() {
+				if err := end(); err != nil {
+					t.Error(err)
+				}
+				returned <- n.open.Load()
+			}()
+		}
+		synctest.Wait()
+		if len(returned) > 0 {
+			t.Errorf("%d calls have returned before the sockets were closed", len(returned))
+		}
+		close(n.release)
+		for range 3 {
+			if open := within(p, time.Second, "Close", returned); open != 0 {
+				t.Errorf("a call has returned with %d sockets open", open)
+			}
+		}
+		within(p, time.Second, "Done", p.a.Done())
+	})
+}
+
+// TestCloseInAHandlerWhileAnotherIsUnderWay: the one in the handler waits for the other, which waits for no handler.
+func TestCloseInAHandlerWhileAnotherIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		entered, other, returned := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		p, n := lingeringPair(t, func(p *pair) {
+			close(entered)
+			<-other
+			if err := p.a.Close(); err != nil {
+				t.Error(err)
+			}
+			close(returned)
+		})
+		defer p.close()
+		p.must(p.a.SetLocalDescription(SessionDescription{}))
+		within(p, time.Second, "candidate", entered)
+		go func() { _ = p.a.Close() }()
+		synctest.Wait()
+		close(other)
+		synctest.Wait()
+		select {
+		case <-returned:
+			t.Error("Close has returned before the sockets were closed")
+		default:
+		}
+		close(n.release)
+		within(p, time.Second, "Close in the handler", returned)
+		within(p, time.Second, "Done", p.a.Done())
 	})
 }
 

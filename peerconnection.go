@@ -342,14 +342,15 @@ func (pc *PeerConnection) Post(f func()) {
 func (pc *PeerConnection) Done() <-chan struct{} { return pc.life.done }
 
 // Close ends the connection. The peer is told, once. It fires no events, does not wait for handlers and may be called in
-// one; when it returns, no handler is started any more and blocked calls return. It is idempotent and never fails.
-// [close]
+// one; when it returns, no handler is started any more, blocked calls return and the sockets are closed: for each of several
+// callers at a time too, of whom the later ones wait for the first. It is idempotent and never fails. [close]
 //
 // [close]: https://www.w3.org/TR/webrtc/#dom-rtcpeerconnection-close
 func (pc *PeerConnection) Close() error {
 	pc.mu.Lock()
 	if pc.closed {
 		pc.mu.Unlock()
+		<-pc.life.closing
 		return nil
 	}
 	pc.closed = true

@@ -199,6 +199,58 @@ func TestDescriptionsThatCarryAllCandidates(t *testing.T) {
 	})
 }
 
+// TestADescriptionWithoutATransportIsComplete: nothing gathers for it, and nobody waits for that.
+func TestADescriptionWithoutATransportIsComplete(t *testing.T) {
+	inBubble(t, pairOptions{quiet: true}, func(p *pair) {
+		wantNew := func(pc *PeerConnection) {
+			t.Helper()
+			if s := pc.ICEGatheringState(); s != ICEGatheringStateNew {
+				t.Errorf("gathering state %v, without a transport", s)
+			}
+		}
+		t.Log("# an offer without a section")
+		before := GatheringCompletePromise(p.a)
+		offer, err := p.a.CreateOffer(nil)
+		p.must(err)
+		p.must(p.a.SetLocalDescription(offer))
+		within(p, time.Nanosecond, "a promise of before", before)
+		within(p, time.Nanosecond, "a promise of after", GatheringCompletePromise(p.a))
+		wantNew(p.a)
+		p.must(p.b.SetRemoteDescription(offer))
+		before = GatheringCompletePromise(p.b)
+		p.must(p.b.SetLocalDescription(SessionDescription{}))
+		within(p, time.Nanosecond, "the answerer", before)
+		p.must(p.a.SetRemoteDescription(*p.b.LocalDescription()))
+		wantNew(p.b)
+
+		t.Log("# an answer that rejects all there is")
+		_, err = p.a.AddTransceiverFromKind(RTPCodecTypeVideo)
+		p.must(err)
+		offer, err = p.a.CreateOffer(nil)
+		p.must(err)
+		p.must(p.a.SetLocalDescription(offer))
+		p.must(p.b.SetRemoteDescription(offer))
+		p.must(p.b.GetTransceivers()[0].Stop())
+		p.must(p.b.SetLocalDescription(SessionDescription{}))
+		within(p, time.Nanosecond, "the answerer", GatheringCompletePromise(p.b))
+		wantNew(p.b)
+		within(p, time.Minute, "the offerer, which gathers", GatheringCompletePromise(p.a))
+		if s := p.a.ICEGatheringState(); s != ICEGatheringStateComplete {
+			t.Errorf("gathering state %v", s)
+		}
+
+		t.Log("# a transport after all: it is waited for")
+		p.must(p.a.SetRemoteDescription(*p.b.LocalDescription()))
+		_, err = p.b.CreateDataChannel("", nil)
+		p.must(err)
+		p.must(p.b.SetLocalDescription(SessionDescription{}))
+		within(p, time.Minute, "a transport", GatheringCompletePromise(p.b))
+		if d := p.b.LocalDescription(); !strings.Contains(d.SDP, "a=end-of-candidates") {
+			t.Errorf("%s", d.SDP)
+		}
+	})
+}
+
 func TestGatheringPromisesEndWithClose(t *testing.T) {
 	inBubble(t, pairOptions{quiet: true}, func(p *pair) {
 		waiting := GatheringCompletePromise(p.a)

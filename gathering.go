@@ -9,6 +9,9 @@ type gatheringWaiter struct {
 // GatheringCompletePromise returns a channel that is closed when gathering is complete, for applications that send their
 // description once, with all candidates in it. Call it before the first SetLocalDescription or after; for an ICE restart,
 // after it. Close closes the channel too.
+//
+// A local description without a section that is in use, be it without any or with rejected ones only, has no transport, and
+// nothing gathers: ICEGatheringState stays new, as W3C has it, and the channel is closed, for the description is complete.
 func GatheringCompletePromise(pc *PeerConnection) <-chan struct{} {
 	w := &gatheringWaiter{complete: make(chan struct{})}
 	pc.mu.Lock()
@@ -22,12 +25,17 @@ func GatheringCompletePromise(pc *PeerConnection) <-chan struct{} {
 	// not have been reported yet.
 	pc.task(func() func() {
 		w.begun = true
-		if pc.gatheringState == ICEGatheringStateComplete {
+		if pc.gatheringState == ICEGatheringStateComplete || pc.nothingGathers() {
 			pc.wakeGatheringWaiters(func(o *gatheringWaiter) bool { return o == w })
 		}
 		return nil
 	})
 	return w.complete
+}
+
+// nothingGathers reports whether there is a local description, and there has been none with a transport. pc.mu is held.
+func (pc *PeerConnection) nothingGathers() bool {
+	return !pc.gatheringBegun && pc.jsep.LocalDescription() != nil
 }
 
 // wakeGatheringWaiters ends some of the waits for a complete gathering. pc.mu is held.

@@ -130,6 +130,12 @@ func (pc *PeerConnection) setDescription(d SessionDescription, set func(jsep.Des
 			return fromJSEP(err)
 		}
 		update, flows := pc.commit(fx)
+		if local && pc.nothingGathers() {
+			pc.task(func() func() {
+				pc.wakeGatheringWaiters(func(w *gatheringWaiter) bool { return w.begun })
+				return nil
+			})
+		}
 		pc.mu.Unlock()
 		return pc.applyToTransport(update, flows)
 	})

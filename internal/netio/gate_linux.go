@@ -32,6 +32,7 @@ type gate struct {
 
 	// Owned by the goroutine that waits.
 	looks  int
+	nap    time.Duration // how long to sleep
 	failed error
 }
 
@@ -59,13 +60,17 @@ func newGate(watched int, look func() bool) (*gate, error) {
 	}
 	err = errors.Join(err,
 		unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, watched, &unix.EpollEvent{}),
-		unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, g.timer, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET}))
+		unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, g.timer, &unix.EpollEvent{Events: unix.EPOLLIN}))
 	if err != nil {
 		g.close()
 		return nil, err
 	}
 	return g, nil
 }
+
+// interrupt ends a wait and a sleep, and those to come, with an error. Safe for
+// concurrent use.
+func (g *gate) interrupt() error { return g.file.SetReadDeadline(time.Unix(1, 0)) }
 
 // close closes the descriptors of the gate itself. Nobody may be waiting.
 func (g *gate) close() {
@@ -76,14 +81,15 @@ func (g *gate) close() {
 // wait returns once the set has events, and says whether it took waiting.
 func (g *gate) wait() (waited bool, err error) {
 	g.looks, g.failed = 0, nil
-	err = errors.Join(g.raw.Read(g.pass), g.failed, g.turn(0))
-	return g.looks > 1, err
+	err = g.raw.Read(g.pass)
+	return g.looks > 1, errors.Join(err, g.failed, g.turn(0))
 }
 
 func (g *gate) tryPass(uintptr) bool {
 	if g.looks++; g.looks == 1 {
-		// What comes from here on is told, what was there before is seen now.
-		g.failed = g.turn(unix.EPOLLIN | unix.EPOLLET)
+		// What comes from here on is told, what was there before is seen now. Not
+		// before Read: it begins with forgetting what it was told.
+		g.failed = g.turn(unix.EPOLLIN)
 	}
 	return g.failed != nil || g.look()
 }
@@ -97,20 +103,22 @@ func (g *gate) turn(events uint32) error {
 	return nil
 }
 
-// sleep lets a time pass. The runtime's own timers may be
+// sleep lets a time pass, which is not zero. The runtime's own timers may be
 // a millisecond late, and wake other threads.
 func (g *gate) sleep(d time.Duration) error {
-	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}
-	g.looks = 0
-	if err := unix.TimerfdSettime(g.timer, 0, &spec, nil); err != nil {
-		return fmt.Errorf("gate: timer: %w", err)
-	}
-	return g.raw.Read(g.elapse)
+	g.looks, g.failed, g.nap = 0, nil, d
+	err := g.raw.Read(g.elapse)
+	return errors.Join(err, g.failed)
 }
 
 func (g *gate) tryElapse(uintptr) bool {
 	if g.looks++; g.looks == 1 {
-		return false
+		// In here, as in tryPass: of a timer that is over sooner nothing would be heard.
+		spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(g.nap))}
+		if err := unix.TimerfdSettime(g.timer, 0, &spec, nil); err != nil {
+			g.failed = fmt.Errorf("gate: timer: %w", err)
+		}
+		return g.failed != nil
 	}
 	var times [8]byte
 	_, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(g.timer), uintptr(unsafe.Pointer(&times)), unsafe.Sizeof(times))

@@ -39,10 +39,10 @@ const (
 // it waits at.
 type poller struct {
 	// Immutable.
-	epfd, wakefd int // wakefd is an eventfd, which is readable once the poller is closed
-	gather       time.Duration
-	gate         *gate
-	sleep        func(time.Duration) error // that of the gate
+	epfd   int
+	gather time.Duration
+	gate   *gate
+	sleep  func(time.Duration) error // that of the gate
 
 	// Owned by the goroutine in Read.
 	events [pollSockets]unix.EpollEvent
@@ -73,7 +73,7 @@ type polledConn struct {
 	// Immutable once there.
 	poller *poller
 	tag    uint64
-	id     uint64 // in poller.sockets; never zero and never used again
+	id     uint64 // in poller.sockets; never used again
 
 	// Owned by the goroutine in Read.
 	ready   bool             // it is in poller.ready
@@ -90,20 +90,12 @@ func (system) NewPoller(gather time.Duration) (Poller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("netio: poller: %w", err)
 	}
-	wakefd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		_ = unix.Close(epfd)
-		return nil, fmt.Errorf("netio: poller: %w", err)
-	}
 	p := &poller{
-		epfd: epfd, wakefd: wakefd, gather: gather,
+		epfd: epfd, gather: gather,
 		slab: newReadSlab(pollMessages), sockets: make(map[uint64]*polledConn),
 	}
-	if err = p.watch(wakefd, 0); err == nil {
-		p.gate, err = newGate(epfd, p.poll)
-	}
-	if err != nil {
-		p.release()
+	if p.gate, err = newGate(epfd, p.poll); err != nil {
+		_ = unix.Close(epfd)
 		return nil, fmt.Errorf("netio: poller: %w", err)
 	}
 	p.sleep = p.gate.sleep
@@ -112,11 +104,8 @@ func (system) NewPoller(gather time.Duration) (Poller, error) {
 
 // release closes the descriptors of the poller itself.
 func (p *poller) release() {
-	if p.gate != nil {
-		p.gate.close()
-	}
+	p.gate.close()
 	_ = unix.Close(p.epfd)
-	_ = unix.Close(p.wakefd)
 }
 
 // watch has epoll report when something comes to a descriptor.
@@ -280,15 +269,18 @@ func (p *poller) wait() (int, error) {
 	if p.errno != 0 {
 		err = errors.Join(err, p.errno)
 	}
-	if err != nil {
-		return 0, fmt.Errorf("netio: poll: %w", err)
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
-		p.reading = false
+	switch {
+	case p.closed:
+		err = ErrClosed
+	case err != nil:
+		err = fmt.Errorf("netio: poll: %w", err)
+	}
+	if err != nil {
+		p.closed, p.reading = true, false
 		p.release()
-		return 0, ErrClosed
+		return 0, err
 	}
 	total := p.left
 	for i := range p.events[:p.found] {
@@ -323,6 +315,7 @@ func (p *poller) poll() bool {
 	if p.left == pollSockets {
 		return true
 	}
+	// It does not wait, and so no signal interrupts it.
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epfd), uintptr(unsafe.Pointer(&p.events)),
 		uintptr(pollSockets-p.left), 0, 0, 0)
 	if p.errno = errno; errno == 0 {
@@ -392,8 +385,7 @@ func (p *poller) Close() error {
 		p.release()
 		return nil
 	}
-	one := [8]byte{1} // not zero, whatever the order of bytes
-	if _, err := unix.Write(p.wakefd, one[:]); err != nil {
+	if err := p.gate.interrupt(); err != nil {
 		return fmt.Errorf("netio: poller: %w", err)
 	}
 	return nil

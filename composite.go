@@ -24,20 +24,19 @@ type composite struct {
 	cfg  compositeConfig
 	sink compositeSink
 
-	ice      *ice.Agent
-	dtls     *dtls.Conn // nil until the role is known
-	assoc    *sctp.Association
-	channels *dcep.Channels
-	rtp      rtpPipe
+	ice   *ice.Agent
+	dtls  *dtls.Conn        // nil until the role is known
+	assoc *sctp.Association // nil while no data section is negotiated
+	link  *dataLink         // above assoc
+	rtp   rtpPipe
 
-	dtlsState   dtls.State
-	secure      securityInfo
-	started     bool // the DTLS client's first flight was asked for
-	iceState    ice.State
-	waiting     []*DataChannel // made before a data section was negotiated
-	live        map[*DataChannel]struct{}
-	maxSendSize int // of the peer; zero: no limit
-	closed      bool
+	dtlsState dtls.State
+	secure    securityInfo
+	started   bool // the DTLS client's first flight was asked for
+	iceState  ice.State
+	waiting   []*DataChannel // made before a data section was negotiated
+	live      map[*DataChannel]struct{}
+	closed    bool
 
 	early earlyQueue
 	out   outbox
@@ -123,13 +122,14 @@ type transportUpdate struct {
 	fingerprints fingerprints
 
 	data *dataUpdate
-	// noData: the peer has rejected the data section.
+	// noData: there is no data section, or none any more.
 	noData bool
 	rtp    *rtpTable
 }
 
 // dataUpdate describes the negotiated data section.
 type dataUpdate struct {
+	sctp                  *SCTPTransport
 	localPort, remotePort uint16
 	maxMessageSize        int // of the peer; zero: no limit
 }
@@ -160,7 +160,7 @@ func (c *composite) apply(now time.Time, u transportUpdate) error {
 		c.rtp.setTable(now, u.rtp)
 	}
 	if u.noData {
-		c.refuseWaiting()
+		c.endSCTP(now)
 	}
 	if !u.ready {
 		return nil
@@ -214,9 +214,8 @@ func (c *composite) makeDTLS(role dtls.Role, prints fingerprints) error {
 	return nil
 }
 
-// makeSCTP makes the association and the channels over it; a second data section only moves the limits.
+// makeSCTP makes the association and the channels over it; while there is one, a data section only moves the limits.
 func (c *composite) makeSCTP(now time.Time, d dataUpdate) error {
-	c.maxSendSize = d.maxMessageSize
 	if c.assoc != nil {
 		c.assoc.SetMaxSendSize(d.maxMessageSize)
 		return nil
@@ -230,10 +229,22 @@ func (c *composite) makeSCTP(now time.Time, d dataUpdate) error {
 		return err
 	}
 	c.assoc = assoc
-	c.channels = dcep.New(assoc, dcep.Config{})
+	c.link = &dataLink{channels: dcep.New(assoc, dcep.Config{}), sctp: d.sctp}
 	c.createWaiting(now)
 	c.connectSCTP(now)
 	return nil
+}
+
+// endSCTP ends the association when negotiation has ended its section (RFC 8841, sections 10.3 and 10.4): an ABORT says so,
+// the channels close, and another section begins with nothing of it. Channels that wait for an association are refused.
+func (c *composite) endSCTP(now time.Time) {
+	c.refuseWaiting()
+	if c.assoc == nil {
+		return
+	}
+	c.assoc.Close(now)
+	c.pumpSCTP(now)
+	c.assoc, c.link = nil, nil
 }
 
 // connectSCTP begins the association as soon as there are keys.
@@ -245,7 +256,7 @@ func (c *composite) connectSCTP(now time.Time) {
 	if c.dtls.ConnectionState().Role == dtls.RoleServer {
 		role = dcep.RoleServer
 	}
-	c.channels.SetRole(now, role)
+	c.link.channels.SetRole(now, role)
 	c.pathKnown = false
 	c.updatePath(now)
 	c.assoc.Connect(now)
@@ -531,7 +542,7 @@ func (c *composite) pumpSCTP(now time.Time) (moved bool) {
 		}
 	}
 	for {
-		e, more := c.channels.Event(now, c.sink.allocate)
+		e, more := c.link.channels.Event(now, c.sink.allocate)
 		if !more {
 			return moved
 		}

@@ -2,6 +2,7 @@ package webrtc
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/openparley/webrtc/dtls"
@@ -10,11 +11,20 @@ import (
 
 var errDataRejected = errors.New("the peer has rejected the data section")
 
+// A dataLink is the data channels of one association. A channel keeps its own: when the association has ended and another
+// has begun, what is still to be said of the channel does not concern the new one.
+type dataLink struct {
+	channels *dcep.Channels
+	sctp     *SCTPTransport // what the API calls it
+	// credit gathers the receive window that handlers have freed; the transport is entered when it is worth it.
+	credit atomic.Int64
+}
+
 // The data channel entries of a composite. They are called under transport.mu.
 
 // createChannel makes the channel, or keeps it until a data section is negotiated.
 func (c *composite) createChannel(now time.Time, dc *DataChannel) error {
-	if c.channels == nil {
+	if c.link == nil {
 		if dc.options.Negotiated {
 			for _, w := range c.waiting {
 				if w.options.Negotiated && w.options.ID == dc.options.ID {
@@ -25,18 +35,18 @@ func (c *composite) createChannel(now time.Time, dc *DataChannel) error {
 		c.waiting = append(c.waiting, dc)
 		return nil
 	}
-	handle, err := c.channels.Create(now, dc.options)
+	handle, err := c.link.channels.Create(now, dc.options)
 	if err != nil {
 		return err
 	}
 	c.attach(dc, handle)
-	c.channels.SetBufferedAmountLowThreshold(handle, dc.handleThreshold)
+	c.link.channels.SetBufferedAmountLowThreshold(handle, dc.handleThreshold)
 	return nil
 }
 
 // attach binds the object of the API to the channel of the layer below.
 func (c *composite) attach(dc *DataChannel, handle *dcep.Channel) {
-	dc.handle, handle.User = handle, dc
+	dc.handle, dc.link, handle.User = handle, c.link, dc
 	if dc.pooled {
 		c.poolMessages(dc)
 	}
@@ -98,7 +108,7 @@ func (c *composite) sendMessage(now time.Time, dc *DataChannel, data []byte, isS
 	if dc.handle == nil {
 		return &InvalidStateError{Err: ErrDataChannelNotOpen}
 	}
-	if err := c.channels.Send(now, dc.handle, data, isString); err != nil {
+	if err := dc.link.channels.Send(now, dc.handle, data, isString); err != nil {
 		return fromSCTP(err)
 	}
 	dc.sent.count(len(data))
@@ -109,7 +119,7 @@ func (c *composite) bufferedAmount(dc *DataChannel) int {
 	if dc.handle == nil {
 		return 0
 	}
-	return c.channels.BufferedAmount(dc.handle)
+	return dc.link.channels.BufferedAmount(dc.handle)
 }
 
 // hasRoom reports whether a call that waits to send n bytes may try again: the channel's own queue is short, and all
@@ -119,20 +129,20 @@ func (c *composite) hasRoom(dc *DataChannel, n int) bool {
 		return true
 	}
 	total := c.assoc.Stats().BufferedBytes
-	return c.channels.BufferedAmount(dc.handle) <= sendContextLimit/2 && (total == 0 || total+n <= c.cfg.sendBuffer)
+	return dc.link.channels.BufferedAmount(dc.handle) <= sendContextLimit/2 && (total == 0 || total+n <= c.cfg.sendBuffer)
 }
 
 func (c *composite) setLowThreshold(dc *DataChannel, n int) {
 	dc.handleThreshold = n
 	if dc.handle != nil {
-		c.channels.SetBufferedAmountLowThreshold(dc.handle, n)
+		dc.link.channels.SetBufferedAmountLowThreshold(dc.handle, n)
 	}
 }
 
 // closeChannel begins the close handshake; a channel that still waits for an association is closed at once.
 func (c *composite) closeChannel(now time.Time, dc *DataChannel) {
 	if dc.handle != nil {
-		c.channels.Close(now, dc.handle)
+		dc.link.channels.Close(now, dc.handle)
 		return
 	}
 	for i, w := range c.waiting {
@@ -146,7 +156,7 @@ func (c *composite) closeChannel(now time.Time, dc *DataChannel) {
 
 func (c *composite) releaseChannel(now time.Time, dc *DataChannel) {
 	if dc.handle != nil {
-		c.channels.Released(now, dc.handle)
+		dc.link.channels.Released(now, dc.handle)
 	}
 	delete(c.live, dc)
 }
@@ -160,8 +170,7 @@ func (c *composite) drained() bool {
 	return s.BufferedBytes == 0 && s.Unacknowledged == 0
 }
 
-func (c *composite) giveCredit(now time.Time, n int) {
-	if c.channels != nil {
-		c.channels.Credit(now, n)
-	}
+// giveCredit returns what gathered of a link's receive window.
+func (c *composite) giveCredit(now time.Time, link *dataLink) {
+	link.channels.Credit(now, int(link.credit.Swap(0)))
 }

@@ -80,6 +80,7 @@ type DataChannel struct {
 
 	// Guarded by transport.mu.
 	handle          *dcep.Channel
+	link            *dataLink // goes with the handle; both are set once, before the first event
 	handleThreshold int
 	pooled          bool // messages lie in messageBuffers
 	sent, received  messageCounter
@@ -110,7 +111,8 @@ func newDataChannel(pc *PeerConnection, o dcep.Options) *DataChannel {
 	return &DataChannel{pc: pc, options: o}
 }
 
-// CreateDataChannel makes a channel; the first one makes negotiation needed. label is at most 65535 bytes. Errors:
+// CreateDataChannel makes a channel; the first one makes negotiation needed, and so does the first one after a negotiation
+// that has rejected the section of data channels, which closes those that there were. label is at most 65535 bytes. Errors:
 // InvalidStateError (closed), TypeError (label or protocol too long, both limits, a negotiated channel without an id, an
 // id above 65534, no such priority), OperationError (the id is taken, or none is left). [createDataChannel]
 //
@@ -421,7 +423,7 @@ func (d *DataChannel) deliver(e messageEvent) {
 	if state == DataChannelStateOpen { // W3C: once this side has closed the channel, messages are discarded
 		call(d.pc.events, handler, DataChannelMessage{IsString: e.isString, Data: e.data})
 	}
-	d.pc.transport.giveCredit(e.charge)
+	d.giveCredit(e.charge)
 }
 
 // opened runs on the signaling goroutine, for a channel of ours that is open now (connecting) and for one of the peer's
@@ -442,8 +444,11 @@ func (d *DataChannel) opened(id uint16, charge int) {
 		d.pc.countChannel(&d.pc.counters.dataChannelsOpened)
 	}
 	call0(d.pc.events, handler)
-	d.pc.transport.giveCredit(charge)
+	d.giveCredit(charge)
 }
+
+// giveCredit returns receive window once the application has consumed what took it.
+func (d *DataChannel) giveCredit(n int) { d.pc.transport.giveCredit(d.link, n) }
 
 // closingByPeer runs on the signaling goroutine.
 func (d *DataChannel) closingByPeer() {

@@ -69,7 +69,7 @@ func (c *DetachedDataChannel) end(err error) {
 	}
 	c.mu.Unlock()
 	if charge > 0 {
-		c.channel.pc.transport.giveCredit(charge)
+		c.channel.giveCredit(charge)
 	}
 }
 
@@ -96,7 +96,7 @@ func (c *DetachedDataChannel) next(p []byte, partly bool) (n int, isString bool,
 				signal(c.wake) // for another reader
 			}
 			c.mu.Unlock()
-			c.channel.pc.transport.giveCredit(charge)
+			c.channel.giveCredit(charge)
 			return n, isString, err
 		}
 		err := c.err

@@ -154,10 +154,7 @@ func (pc *PeerConnection) commit(fx *jsep.Effects) (transportUpdate, []flowUpdat
 	for _, t := range fx.Removed {
 		pc.forget(t)
 	}
-	if fx.Data != nil {
-		pc.dataSection = true
-	}
-	update.noData = fx.Old != jsep.StateStable && fx.New == jsep.StateStable && !fx.RolledBack && fx.Data == nil && !pc.jsep.DataWanted()
+	update.noData = answered(fx) && fx.Data == nil && !pc.jsep.DataWanted()
 	if fx.New == jsep.StateStable {
 		// W3C clears the flag here and checks anew, so that what came up during the exchange leads to a new one.
 		pc.needed = false
@@ -166,8 +163,29 @@ func (pc *PeerConnection) commit(fx *jsep.Effects) (transportUpdate, []flowUpdat
 	return update, flows
 }
 
+// answered reports whether a final answer was applied.
+func answered(fx *jsep.Effects) bool {
+	return fx.Old != jsep.StateStable && fx.New == jsep.StateStable && !fx.RolledBack
+}
+
+// takeData makes the transport of the data channels when their section is negotiated, and drops it when a final answer has
+// ended the section, as W3C does with [[SctpTransport]]. pc.mu is held.
+func (pc *PeerConnection) takeData(fx *jsep.Effects) {
+	if fx.Data == nil {
+		if answered(fx) {
+			pc.sctp = nil
+		}
+		return
+	}
+	if pc.sctp == nil {
+		pc.sctp = &SCTPTransport{pc: pc, state: SCTPTransportStateConnecting}
+	}
+	pc.sctp.maxMessageSize = int(min(fx.Data.MaxMessageSize, math.MaxInt32))
+}
+
 // transportUpdate translates what the description says about the transport. pc.mu is held.
 func (pc *PeerConnection) transportUpdate(fx *jsep.Effects) (u transportUpdate) {
+	pc.takeData(fx)
 	t := fx.Transport
 	if t == nil {
 		return u
@@ -206,8 +224,7 @@ func (pc *PeerConnection) transportUpdate(fx *jsep.Effects) (u transportUpdate) 
 	}
 	if fx.Data != nil {
 		u.data = &dataUpdate{
-			localPort: fx.Data.LocalPort, remotePort: fx.Data.RemotePort,
-			maxMessageSize: int(min(fx.Data.MaxMessageSize, math.MaxInt32)),
+			sctp: pc.sctp, localPort: fx.Data.LocalPort, remotePort: fx.Data.RemotePort, maxMessageSize: pc.sctp.maxMessageSize,
 		}
 	}
 	return u

@@ -35,7 +35,7 @@ type PeerConnection struct {
 	closed       bool
 	transceivers []*RTPTransceiver
 	streams      map[string]*MediaStream // the remote ones, by id
-	dataSection  bool                    // a data section was negotiated: pc.SCTP is not nil
+	sctp         *SCTPTransport          // nil while no data section is negotiated
 	counters     connectionCounters
 	bound        map[*RTPSender]TrackLocal // the tracks that this connection is in
 
@@ -45,7 +45,6 @@ type PeerConnection struct {
 	iceState         ICEConnectionState
 	connectionState  PeerConnectionState
 	dtlsState        DTLSTransportState
-	sctpState        SCTPTransportState
 	iceRole          ICERole
 	selectedPair     *ICECandidatePair
 	transportMID     string
@@ -357,7 +356,10 @@ func (pc *PeerConnection) Close() error {
 	pc.jsep.Close()
 	pc.signalingState, pc.iceState = SignalingStateClosed, ICEConnectionStateClosed
 	pc.connectionState = PeerConnectionStateClosed
-	pc.dtlsState, pc.sctpState = DTLSTransportStateClosed, SCTPTransportStateClosed
+	pc.dtlsState = DTLSTransportStateClosed
+	if pc.sctp != nil {
+		pc.sctp.state, pc.sctp.maxMessageSize = SCTPTransportStateClosed, 0
+	}
 	transceivers := pc.transceivers
 	pc.transceivers = nil
 	bound := pc.bound

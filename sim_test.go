@@ -196,7 +196,8 @@ func (p *simPeer) channelEvent(e dcep.Event) {
 
 func (p *simPeer) credit(n int) {
 	if n > 0 {
-		p.later(func(now time.Time) { p.engine.giveCredit(now, n) })
+		p.engine.link.credit.Add(int64(n))
+		p.later(func(now time.Time) { p.engine.giveCredit(now, p.engine.link) })
 	}
 }
 

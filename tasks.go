@@ -224,14 +224,15 @@ func (pc *PeerConnection) onChannel(e dcep.Event) {
 }
 
 func (pc *PeerConnection) onSCTPState(s sctp.State) {
+	transport := pc.transport.engine.link.sctp // transport.mu is held
 	pc.task(func() func() {
 		switch s {
 		case sctp.StateNew, sctp.StateConnecting:
-			pc.sctpState = SCTPTransportStateConnecting
+			transport.state = SCTPTransportStateConnecting
 		case sctp.StateConnected:
-			pc.sctpState = SCTPTransportStateConnected
+			transport.state = SCTPTransportStateConnected
 		case sctp.StateClosing, sctp.StateClosed:
-			pc.sctpState = SCTPTransportStateClosed
+			transport.state = SCTPTransportStateClosed
 		}
 		return nil
 	})

@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/openparley/webrtc/dtls"
@@ -65,9 +64,6 @@ type transport struct {
 	waiting  bool      // the timer is armed for them
 	answered bool      // nothing came in since the last flush of an API call
 	waiters  []waiter
-
-	// credit gathers the receive window that handlers have freed; the transport is entered when it is worth it.
-	credit atomic.Int64
 }
 
 // transportEvents is where a transport posts what its user must learn. It is called under transport.mu.
@@ -348,12 +344,12 @@ func (t *transport) close() []*DataChannel {
 
 // giveCredit returns receive window after a handler has consumed a message. The transport is entered when a good part of
 // the window is free again, not for each message.
-func (t *transport) giveCredit(n int) {
-	if n <= 0 || t.credit.Add(int64(n)) < creditBatch {
+func (t *transport) giveCredit(link *dataLink, n int) {
+	if n <= 0 || link.credit.Add(int64(n)) < creditBatch {
 		return
 	}
 	if now, ok := t.enter(); ok {
-		t.engine.giveCredit(now, int(t.credit.Swap(0)))
+		t.engine.giveCredit(now, link)
 		t.exit(now)
 	}
 }

@@ -2,33 +2,27 @@ package webrtc
 
 import "slices"
 
-// SCTP returns the transport of the data channels, or nil before they were negotiated. W3C: RTCPeerConnection.sctp.
-func (pc *PeerConnection) SCTP() *SCTPTransport {
-	pc.mu.Lock()
-	defer pc.mu.Unlock()
-	if !pc.dataSection {
-		return nil
-	}
-	return &SCTPTransport{pc}
+// SCTP returns the transport of the data channels, or nil before they were negotiated, and after a negotiation has rejected
+// their section. A section that is negotiated after that has another transport. W3C: RTCPeerConnection.sctp.
+func (pc *PeerConnection) SCTP() *SCTPTransport { return get(&pc.mu, &pc.sctp) }
+
+// An SCTPTransport carries the data channels of a connection, over one association. W3C: RTCSctpTransport.
+type SCTPTransport struct {
+	pc *PeerConnection // immutable
+
+	// Guarded by pc.mu.
+	state          SCTPTransportState
+	maxMessageSize int
 }
 
-// An SCTPTransport carries the data channels of a connection. W3C: RTCSctpTransport.
-type SCTPTransport struct{ pc *PeerConnection }
-
 // State returns the state of the association.
-func (s *SCTPTransport) State() SCTPTransportState { return get(&s.pc.mu, &s.pc.sctpState) }
+func (s *SCTPTransport) State() SCTPTransportState { return get(&s.pc.mu, &s.state) }
 
 // Transport returns the DTLS transport below.
 func (s *SCTPTransport) Transport() *DTLSTransport { return &DTLSTransport{s.pc} }
 
 // MaxMessageSize is the largest message that Send takes, in bytes; zero: no limit but the send buffer's.
-func (s *SCTPTransport) MaxMessageSize() int {
-	if ok := s.pc.transport.lock(); !ok {
-		return 0
-	}
-	defer s.pc.transport.mu.Unlock()
-	return s.pc.transport.engine.maxSendSize
-}
+func (s *SCTPTransport) MaxMessageSize() int { return get(&s.pc.mu, &s.maxMessageSize) }
 
 // A DTLSTransport is the encryption of a connection. W3C: RTCDtlsTransport.
 type DTLSTransport struct{ pc *PeerConnection }

@@ -10,11 +10,12 @@ import (
 type change struct {
 	s      *Session
 	before checkpoint
+	data   bool // a data section was negotiated
 	fx     *Effects
 }
 
 func (s *Session) change() *change {
-	return &change{s: s, before: s.checkpoint(), fx: &Effects{Old: s.st.signaling}}
+	return &change{s: s, before: s.checkpoint(), data: s.data() != nil, fx: &Effects{Old: s.st.signaling}}
 }
 
 func (c *change) undo() { c.s.restore(c.before) }
@@ -49,8 +50,12 @@ func (c *change) setSignaling(st SignalingState) { c.s.st.signaling = st }
 // wish for a restart when the credentials are gone (webrtc-pc §4.4.1.5).
 func (c *change) becomeStable() {
 	s := c.s
+	data := c.data || s.st.pendingLocal.typ == TypeOffer && s.dataSection(s.st.pendingLocal) >= 0
 	s.st.currentLocal, s.st.currentRemote = s.st.pendingLocal, s.st.pendingRemote
 	c.leaveNegotiation()
+	if data && s.data() == nil {
+		s.st.dataWanted = false // the exchange has ended the section (RFC 8841 §10.3, §10.4)
+	}
 	for _, t := range s.st.transceivers {
 		t.createdByRemote = false
 		if t.Stopped && (t.MID == "" || s.sectionGone(t)) {

@@ -39,6 +39,6 @@
 //   - A description with the fingerprint of another certificate, once DTLS is settled, is refused with OperationError: there is
 //     no second DTLS association (RFC 8842 §4 would make one).
 //   - A transceiver that was never in a description is stopped by StopTransceiver at once.
-//   - Data channels that an answer rejects are offered again only after another EnableData.
+//   - Data channels whose section either side has rejected are offered again only after another EnableData.
 //   - The generation that a rolled back first offer gathered for is used on by the answer that follows.
 package jsep

@@ -151,3 +151,57 @@ func TestSecondLocalOffer(t *testing.T) {
 	a.remote(an)
 	a.wantNeeded(false)
 }
+
+// An offer that ends the data section ends the answerer's wish too, or it would offer again what was just refused.
+func TestDataEndedByTheOffer(t *testing.T) {
+	a, b := newPeer(t, "a", 1), newPeer(t, "b", 2)
+	a.add(KindAudio, sdp.SendRecv)
+	a.data()
+	b.data()
+	connect(a, b)
+	o := a.offer()
+	a.local(o)
+	d := parse(t, o.SDP)
+	d.Media[1] = rejectionOf(&d.Media[1], "1")
+	d.Groups[0].MIDs = []string{"0"}
+	b.remote(Description{TypeOffer, d.Marshal()})
+	an := b.answer()
+	if fx := b.local(an); fx.Data != nil {
+		t.Fatalf("%+v", fx.Data)
+	}
+	b.wantNeeded(false)
+	if fx := a.remote(an); fx.Data != nil {
+		t.Fatalf("%+v", fx.Data)
+	}
+	a.wantNeeded(false)
+	b.data().wantNeeded(true)
+	connect(b, a)
+	b.wantNeeded(false)
+	if fx := a.Snapshot(); fx.Data == nil || fx.Data.MID != "2" || fx.Data.Index != 1 {
+		t.Fatalf("%+v", fx.Data)
+	}
+}
+
+// A data section that was dead already says nothing of the one that lives.
+func TestDeadDataSectionBesideALivingOne(t *testing.T) {
+	a, b := newPeer(t, "a", 1), newPeer(t, "b", 2)
+	ta := a.add(KindAudio, sdp.SendRecv)
+	connect(a, b)
+	if err := a.StopTransceiver(ta); err != nil {
+		t.Fatal(err)
+	}
+	a.data()
+	connect(a, b) // audio ends in section 0, data begins in section 1
+	o := a.offer()
+	a.local(o)
+	d := parse(t, o.SDP)
+	d.Media[1] = rejectionOf(&d.Media[1], d.Media[1].MID)
+	d.Groups = nil
+	b.remote(Description{TypeOffer, d.Marshal()})
+	a.remote(b.local(b.answer()).answerOf(b))
+	a.data()
+	connect(a, b) // data again, in section 0
+	if fx := a.Snapshot(); fx.Data == nil || fx.Data.Index != 0 || !a.DataWanted() {
+		t.Fatalf("%+v, wanted: %v", fx.Data, a.DataWanted())
+	}
+}

@@ -189,9 +189,6 @@ func (c *change) remoteAnswer(r *description) error {
 	shared := chooseBundle(r, s.st.conn.tag, func(i int) bool { return !r.sdp.Media[i].Rejected() })
 	for i := range r.sdp.Media {
 		m, t := &r.sdp.Media[i], s.st.byMID(r.mids[i])
-		if offer.sdp.Media[i].IsData() && m.Rejected() && final {
-			s.st.dataWanted = false
-		}
 		if t == nil || t.Stopped {
 			continue
 		}

@@ -163,7 +163,8 @@ func (s *Session) EnableData() error {
 	return nil
 }
 
-// DataWanted reports whether data channels are wanted, or negotiated. An answer that rejects their section ends the wish.
+// DataWanted reports whether data channels are wanted, or negotiated. An exchange in which either side rejects
+// their section ends the wish.
 func (s *Session) DataWanted() bool { return s.st.dataWanted }
 
 // RestartICE asks for new ICE credentials in the next offer (restartIce). Without a local description there is nothing to

@@ -30,7 +30,7 @@ const (
 	gatherWorth = 4
 	gatherLeast = 2
 	// yieldInterval is when a goroutine that has always something to read lets others
-	// run: it makes no system calls that the runtime notices.
+	// run.
 	yieldInterval = 4 * time.Millisecond
 )
 
@@ -250,7 +250,7 @@ func (p *poller) begin() bool {
 func (p *poller) wait() (int, error) {
 	begin := time.Now()
 	if begin.Sub(p.rested) > yieldInterval {
-		runtime.Gosched()
+		letOthersRun()
 		p.rested = begin
 	}
 	var err error
@@ -291,6 +291,14 @@ func (p *poller) wait() (int, error) {
 		}
 	}
 	return total, nil
+}
+
+// letOthersRun lets other goroutines run, and those that wait for what only the
+// runtime's monitor looks for while no processor is idle. The monitor sleeps when all
+// are, and system calls wake it that the runtime notices: there are no others here.
+func letOthersRun() {
+	_, _, _ = unix.Syscall(unix.SYS_GETPID, 0, 0, 0)
+	runtime.Gosched()
 }
 
 // await waits for events, from begin on.

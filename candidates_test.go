@@ -90,6 +90,31 @@ func TestAddedCandidatesStandInTheRemoteDescription(t *testing.T) {
 	})
 }
 
+// TestARefusedCandidateLeavesNoTrace: neither before there is a transport that it would be for, nor after.
+func TestARefusedCandidateLeavesNoTrace(t *testing.T) {
+	inBubble(t, pairOptions{quiet: true}, func(p *pair) {
+		refuse := func() {
+			t.Helper()
+			before := p.a.RemoteDescription().SDP
+			for _, text := range []string{
+				strings.Replace(someCandidate, "typ host", "typ guest", 1),
+				strings.Replace(someCandidate, "10.0.0.9", "in_valid!", 1),
+				someCandidate + " generation",
+				someCandidate + " rport x",
+			} {
+				wantError(t, text, p.a.AddICECandidate(ICECandidateInit{Candidate: text, SDPMid: ptr("0")}), &OperationError{})
+			}
+			if s := p.a.RemoteDescription().SDP; s != before {
+				t.Errorf("%s", s)
+			}
+		}
+		p.must(p.a.SetRemoteDescription(p.offer(p.b)))
+		refuse()
+		p.must(p.a.SetLocalDescription(SessionDescription{}))
+		refuse()
+	})
+}
+
 func TestCandidateEventsEndWithNil(t *testing.T) {
 	inBubble(t, pairOptions{quiet: true}, func(p *pair) {
 		var log []string

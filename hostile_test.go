@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
@@ -144,6 +145,39 @@ func (noNetwork) Resolve(context.Context, string) ([]netip.Addr, error) {
 	return nil, errors.New("there is no network")
 }
 
+// observed is what an application can see of a negotiation.
+type observed struct {
+	signaling      SignalingState
+	local, remote  [2]*SessionDescription // current and pending
+	trickle, known bool
+	data           bool
+	transceivers   []observedTransceiver
+}
+
+type observedTransceiver struct {
+	*RTPTransceiver
+	mid               string
+	direction, agreed RTPTransceiverDirection
+	tracks            []*TrackRemote
+	sends, receives   RTPParameters
+}
+
+func observe(pc *PeerConnection) observed {
+	o := observed{
+		signaling: pc.SignalingState(), data: pc.SCTP() != nil,
+		local:  [2]*SessionDescription{pc.CurrentLocalDescription(), pc.PendingLocalDescription()},
+		remote: [2]*SessionDescription{pc.CurrentRemoteDescription(), pc.PendingRemoteDescription()},
+	}
+	o.trickle, o.known = pc.CanTrickleICECandidates()
+	for _, t := range pc.GetTransceivers() {
+		o.transceivers = append(o.transceivers, observedTransceiver{
+			RTPTransceiver: t, mid: t.Mid(), direction: t.Direction(), agreed: t.CurrentDirection(),
+			tracks: t.Receiver().Tracks(), sends: t.Sender().GetParameters(), receives: t.Receiver().GetParameters(),
+		})
+	}
+	return o
+}
+
 func FuzzSetRemoteDescription(f *testing.F) {
 	recorded, err := filepath.Glob("sdp/testdata/*.sdp")
 	if err != nil || len(recorded) == 0 {
@@ -156,6 +190,7 @@ func FuzzSetRemoteDescription(f *testing.F) {
 		}
 		f.Add(string(text), uint8(0))
 		f.Add(string(text), uint8(7))
+		f.Add(string(text), uint8(6)) // of data alone: an answer that is refused late, for its a=setup
 	}
 	cert, err := GenerateCertificate(nil)
 	if err != nil {
@@ -190,11 +225,12 @@ func FuzzSetRemoteDescription(f *testing.F) {
 				t.Fatal(err)
 			}
 			d.Type = SDPTypeAnswer
+			<-GatheringCompletePromise(pc) // the description does not change any more
 		}
-		before := pc.SignalingState()
+		before := observe(pc)
 		if err := pc.SetRemoteDescription(d); err != nil {
-			if pc.SignalingState() != before && flags&4 == 0 {
-				t.Errorf("an error changed the state from %v to %v", before, pc.SignalingState())
+			if after := observe(pc); !reflect.DeepEqual(after, before) {
+				t.Errorf("refused with %v, and yet it has changed\n%+v to\n%+v", err, before, after)
 			}
 			return
 		}

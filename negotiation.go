@@ -337,6 +337,12 @@ func (pc *PeerConnection) AddICECandidate(candidate ICECandidateInit) error {
 			pc.mu.Unlock()
 			return &InvalidStateError{Err: ErrNoRemoteDescription}
 		}
+		// ICE reads it first: what it cannot read must not stand in the remote description.
+		parsed, err := parseRemoteCandidate(c.Candidate)
+		if err != nil {
+			pc.mu.Unlock()
+			return &OperationError{Err: err}
+		}
 		use, err := pc.jsep.AddRemoteCandidate(c)
 		pc.mu.Unlock()
 		if err != nil {
@@ -345,24 +351,26 @@ func (pc *PeerConnection) AddICECandidate(candidate ICECandidateInit) error {
 		if !use.Deliver {
 			return nil
 		}
-		return pc.deliverCandidate(use.Candidate)
+		return pc.deliverCandidate(parsed, use.Candidate == "")
 	})
 }
 
-func (pc *PeerConnection) deliverCandidate(text string) error {
-	var c ice.Candidate
-	if text != "" {
-		var err error
-		if c, err = ice.ParseCandidate(text); err != nil {
-			return &OperationError{Err: err}
-		}
+// parseRemoteCandidate returns the zero Candidate for the end of them, which is empty.
+func parseRemoteCandidate(text string) (ice.Candidate, error) {
+	if text == "" {
+		return ice.Candidate{}, nil
 	}
+	return ice.ParseCandidate(text)
+}
+
+// deliverCandidate gives ICE a candidate, or the end of them.
+func (pc *PeerConnection) deliverCandidate(c ice.Candidate, end bool) error {
 	now, ok := pc.transport.enter()
 	if !ok {
 		return errClosed()
 	}
 	defer pc.transport.exit(now)
-	if text == "" {
+	if end {
 		pc.transport.engine.ice.RemoteEndOfCandidates(now)
 		return nil
 	}

@@ -85,3 +85,63 @@ func TestInterruptEndsWhatWaitsAtAGate(t *testing.T) {
 		}
 	}
 }
+
+// descriptors is how many the process has open.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
+}
+
+func TestNoGateWhereSetsCannotBeNested(t *testing.T) {
+	inner := newEpoll(t)
+	for range 5 { // deeper than the kernel allows
+		outer := newEpoll(t)
+		if err := unix.EpollCtl(outer, unix.EPOLL_CTL_ADD, inner, &unix.EpollEvent{}); errors.Is(err, unix.ELOOP) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		inner = outer
+	}
+	before := descriptors(t)
+	if _, err := newGate(inner, nil); !errors.Is(err, unix.ELOOP) {
+		t.Errorf("a gate in front of it: %v", err)
+	}
+	if n := descriptors(t); n != before {
+		t.Errorf("%d descriptors, after %d", n, before)
+	}
+}
+
+// TestPollerThatCannotBeMadeLeavesNothing lets each of its descriptors be the one too many.
+func TestPollerThatCannotBeMadeLeavesNothing(t *testing.T) {
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	before := descriptors(t)
+	made := false
+	for n := uint64(0); !made; n++ {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: old.Max}); err != nil {
+			t.Fatal(err)
+		}
+		p, err := System.(Polling).NewPoller(0)
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+			t.Fatal(err)
+		}
+		if made = err == nil; made {
+			err = p.Close() // and it was never read
+		} else if errors.Is(err, unix.EMFILE) {
+			err = nil
+		}
+		if err != nil {
+			t.Errorf("with %d descriptors: %v", n, err)
+		}
+		if now := descriptors(t); now != before {
+			t.Fatalf("with %d descriptors: %d open, after %d", n, now, before)
+		}
+	}
+}

@@ -352,3 +352,34 @@ func TestPollersShareAPort(t *testing.T) {
 	}
 	work.Wait()
 }
+
+func TestErrorEndsAPoller(t *testing.T) {
+	before := descriptors(t)
+	np, err := System.(Polling).NewPoller(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := np.(*poller)
+	c := polled(t, p, "127.0.0.1", 1)
+	failed := errors.New("no timers any more")
+	p.gather, p.dense = time.Hour, gatherWorth
+	p.sleep = func(time.Duration) error { return failed }
+	none := func(uint64, []Message) { t.Error("a datagram") }
+	if err := p.Read(none); !errors.Is(err, failed) {
+		t.Errorf("Read = %v", err)
+	}
+	t.Log("# it is as after Close, which does nothing then")
+	if err := p.Read(none); !errors.Is(err, ErrClosed) {
+		t.Errorf("Read = %v", err)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := p.ListenUDP(netip.MustParseAddrPort("127.0.0.1:0"), 1); !errors.Is(err, ErrClosed) {
+		t.Errorf("ListenUDP: %v", err)
+	}
+	_ = c.Close()
+	if n := descriptors(t); n != before {
+		t.Errorf("%d descriptors, after %d", n, before)
+	}
+}

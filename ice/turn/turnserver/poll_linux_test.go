@@ -5,6 +5,7 @@ package turnserver
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"net/netip"
 	"testing"
 	"time"
@@ -16,6 +17,15 @@ import (
 // startLoopback starts a server on the loopback interface, whose sockets are read by pollers.
 func startLoopback(t *testing.T, addr string) (*Server, netip.AddrPort) {
 	t.Helper()
+	s, udp := startOn(t, addr, netio.System)
+	if len(s.pollers) != 2 {
+		t.Fatalf("%d pollers", len(s.pollers))
+	}
+	return s, udp
+}
+
+func startOn(t *testing.T, addr string, network netio.Network) (*Server, netip.AddrPort) {
+	t.Helper()
 	s, err := Start(Config{
 		Server: turn.ServerConfig{
 			Auth:       turn.StaticUsers(map[string]string{user: password}),
@@ -24,14 +34,12 @@ func startLoopback(t *testing.T, addr string) (*Server, netip.AddrPort) {
 		},
 		UDP:     []netip.AddrPort{netip.MustParseAddrPort(addr)},
 		Readers: 2,
+		network: network,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	if len(s.pollers) != 2 {
-		t.Fatalf("%d pollers", len(s.pollers))
-	}
 	udp, _ := s.Addrs()
 	return s, udp[0]
 }
@@ -205,5 +213,37 @@ func TestReadOfManyRelaysIsFlushedInTime(t *testing.T) {
 	r.datagrams(bursts*segments, func([]byte) {})
 	if n := s.Stats().Unsent; n != 0 {
 		t.Errorf("%d packets without room", n)
+	}
+}
+
+// fewPollers is the system's network where only so many pollers can be made.
+type fewPollers struct {
+	netio.Polling
+	netio.Network
+	left int
+}
+
+func (n *fewPollers) NewPoller(gather time.Duration) (netio.Poller, error) {
+	if n.left--; n.left < 0 {
+		return nil, errors.New("no more pollers")
+	}
+	return n.Polling.NewPoller(gather)
+}
+
+func TestRelaysWithFewerPollersOrNone(t *testing.T) {
+	for _, pollers := range []int{1, 0} {
+		s, server := startOn(t, "127.0.0.1:0", &fewPollers{netio.System.(netio.Polling), netio.System, pollers})
+		if len(s.pollers) != pollers {
+			t.Fatalf("%d pollers", len(s.pollers))
+		}
+		r := newRelayed(t, server, true)
+		r.send(r.framed(3, 100))
+		r.peer.datagrams(3, func([]byte) {})
+		r.peer.send(netio.Message{Data: []byte("back"), Remote: r.c.Relayed()[0]})
+		r.datagrams(1, func(pkt []byte) {
+			if d, ok, err := r.c.HandlePacket(time.Now(), pkt); !ok || string(d.Payload) != "back" {
+				t.Errorf("%+v, %v", d, err)
+			}
+		})
 	}
 }

@@ -30,7 +30,8 @@ type Poller interface {
 	// Read waits until sockets have datagrams, and calls f for each of these with
 	// its tag and some of what it has. The messages are valid until the next Read.
 	// What a socket had when it was closed may still come. One goroutine at a time,
-	// which calls again until the error is ErrClosed, after Close, or another one.
+	// which calls again until there is an error: ErrClosed after Close, or another one,
+	// which closes the poller.
 	Read(f func(tag uint64, msgs []Message)) error
 
 	// Close ends a waiting Read, and those to come. The sockets are not read any more,

@@ -2,6 +2,8 @@ package webrtc
 
 import (
 	"errors"
+	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -487,6 +489,86 @@ func TestCanTrickleFollowsTheRemoteDescription(t *testing.T) {
 		p.must(p.a.SetRemoteDescription(offer))
 		if trickle, known := p.a.CanTrickleICECandidates(); trickle || !known {
 			t.Errorf("trickle %v, known %v", trickle, known)
+		}
+	})
+}
+
+// DTLS begins with the provisional answer: what asks for another association after that is refused, and nothing of it is
+// applied (RFC 8842 §4, §5.3).
+func TestAFinalAnswerKeepsTheDTLSOfTheProvisionalOne(t *testing.T) {
+	for name, change := range map[string]func(string) string{
+		"role": func(s string) string { return strings.ReplaceAll(s, "a=setup:active", "a=setup:passive") },
+		"certificate": func(s string) string {
+			return regexp.MustCompile(`a=fingerprint:sha-256 .{4}`).ReplaceAllString(s, "a=fingerprint:sha-256 00:0")
+		},
+	} {
+		for _, connected := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, connected: %v", name, connected), func(t *testing.T) {
+				inBubble(t, pairOptions{}, func(p *pair) {
+					p.t = t
+					dc, err := p.a.CreateDataChannel("", nil)
+					p.must(err)
+					open := opened(dc)
+					p.must(p.a.SetLocalDescription(SessionDescription{}))
+					p.must(p.b.SetRemoteDescription(*p.a.LocalDescription()))
+					p.must(p.b.SetLocalDescription(SessionDescription{Type: SDPTypePranswer}))
+					p.must(p.a.SetRemoteDescription(*p.b.LocalDescription()))
+					if connected {
+						within(p, 5*time.Second, "open", open)
+					}
+					p.must(p.b.SetLocalDescription(SessionDescription{Type: SDPTypeAnswer}))
+					final := *p.b.LocalDescription()
+					for _, kind := range []SDPType{SDPTypePranswer, SDPTypeAnswer} {
+						other := SessionDescription{Type: kind, SDP: change(final.SDP)}
+						if other.SDP == final.SDP {
+							t.Fatal("nothing was changed")
+						}
+						wantError(t, "another "+kind.String(), p.a.SetRemoteDescription(other), &OperationError{})
+					}
+					if s := p.a.SignalingState(); s != SignalingStateHaveRemotePranswer || p.a.RemoteDescription().Type != SDPTypePranswer {
+						t.Errorf("state %v after what was refused", s)
+					}
+					p.must(p.a.SetRemoteDescription(final))
+					if !connected {
+						within(p, 5*time.Second, "open", open)
+					}
+					time.Sleep(time.Second)
+					if s := dc.ReadyState(); s != DataChannelStateOpen {
+						t.Errorf("channel %v", s)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A final answer may take back all that the provisional one has accepted. DTLS has its role by then, and the next exchange
+// goes on with it.
+func TestAFinalAnswerRejectsWhatTheProvisionalOneTook(t *testing.T) {
+	inBubble(t, pairOptions{}, func(p *pair) {
+		dc, err := p.a.CreateDataChannel("", nil)
+		p.must(err)
+		log := closeLog(dc)
+		p.must(p.a.SetLocalDescription(SessionDescription{}))
+		p.must(p.b.SetRemoteDescription(*p.a.LocalDescription()))
+		p.must(p.b.SetLocalDescription(SessionDescription{Type: SDPTypePranswer}))
+		p.must(p.a.SetRemoteDescription(*p.b.LocalDescription()))
+		time.Sleep(5 * time.Second)
+		p.must(p.b.SetLocalDescription(SessionDescription{}))
+		p.must(p.a.SetRemoteDescription(rejectSection(*p.b.LocalDescription(), "application")))
+		wantLog(p, "the channel", log, "open open", "close closed")
+
+		t.Log("# b learns of it by an offer")
+		needed := needs(p.b)
+		p.must(p.b.SetLocalDescription(SessionDescription{}))
+		p.must(p.a.SetRemoteDescription(rejectSection(*p.b.LocalDescription(), "application")))
+		p.must(p.a.SetLocalDescription(SessionDescription{}))
+		p.must(p.b.SetRemoteDescription(*p.a.LocalDescription()))
+
+		t.Log("# a is the DTLS server, and says so when it answers: an answer that begins DTLS would make it the client")
+		p.dataFrom(p.b, p.a, needed)
+		if !strings.Contains(p.a.CurrentLocalDescription().SDP, "a=setup:passive") {
+			t.Errorf("a answers with another role:\n%s", p.a.CurrentLocalDescription().SDP)
 		}
 	})
 }

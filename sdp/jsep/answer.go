@@ -77,7 +77,7 @@ func (b *answerBuilder) prepare() error {
 // it leaves both (RFC 9429 §5.3.1, RFC 8842 §5.3).
 func (s *Session) answerRole(offered sdp.Setup) DTLSRole {
 	switch {
-	case s.st.conn.fixed:
+	case s.st.conn.ready:
 		return s.st.conn.role
 	case offered == sdp.SetupActive, offered == sdp.SetupActpass && s.cfg.AnsweringRole == DTLSRoleServer:
 		return DTLSRoleServer

@@ -36,8 +36,10 @@
 //     outside of it is stopped (RFC 9429 §4.1.1 would give each its own transport). rtcp-mux is required.
 //   - Every section carries the transport's attributes, as browsers write them, not only the tagged one (RFC 8843 §7.1.3).
 //   - a=ssrc lines with cname and msid are written for senders without RIDs, for peers that look for them.
-//   - A description with the fingerprint of another certificate, once DTLS is settled, is refused with OperationError: there is
-//     no second DTLS association (RFC 8842 §4 would make one).
+//   - There is one DTLS association, and the first answer begins it, be it provisional (RFC 8842 §4 would make another). After
+//     that a description with the fingerprint of another certificate is refused with OperationError, and so is an answer
+//     that follows a provisional one with the DTLS roles turned round. Once a final answer has settled the role, what
+//     later ones say of it is not looked at: some peers answer "active" whatever they are.
 //   - A transceiver that was never in a description is stopped by StopTransceiver at once.
 //   - Data channels whose section either side has rejected are offered again only after another EnableData.
 //   - The generation that a rolled back first offer gathered for is used on by the answer that follows.

@@ -41,7 +41,7 @@ type connection struct {
 	remote      ICEParameters
 	controlling bool
 	role        DTLSRole
-	// fixed: the role was settled by a final answer.
+	// fixed: a final answer has settled the role; what later ones say of it is not looked at.
 	fixed        bool
 	fingerprints []sdp.Fingerprint
 }

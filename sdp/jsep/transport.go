@@ -19,10 +19,6 @@ func (c *change) agree(local, remote *description, weOffered, final bool) error 
 	})
 	conn.tag = shared.tag
 	if shared.tag == "" {
-		if !conn.fixed {
-			// What a provisional answer said of the transport never came to be.
-			conn = connection{}
-		}
 		c.s.st.conn = conn
 		return nil
 	}
@@ -34,18 +30,21 @@ func (c *change) agree(local, remote *description, weOffered, final bool) error 
 		return err
 	}
 	ice := remote.sdp.ICEOf(i)
-	if !conn.ready {
-		// RFC 8445 §6.1.1: a full agent controls a lite one; otherwise the offerer controls.
-		conn.controlling = !c.s.cfg.ICELite && (weOffered || ice.Lite)
-	}
 	conn.remote = ICEParameters{Ufrag: ice.Ufrag, Pwd: ice.Pwd, Lite: ice.Lite}
 	if !conn.fixed {
-		conn.fingerprints = remote.sdp.FingerprintsOf(i)
 		role, err := settleRole(local.sdp.SetupOf(i), remote.sdp.SetupOf(i), weOffered)
 		if err != nil {
 			return err
 		}
+		if conn.ready && role != conn.role {
+			return fail(NameOperation, "section %d turns the DTLS roles of the provisional answer round: that takes a new connection", i)
+		}
 		conn.role = role
+	}
+	if !conn.ready {
+		// RFC 8445 §6.1.1: a full agent controls a lite one; otherwise the offerer controls.
+		conn.controlling = !c.s.cfg.ICELite && (weOffered || ice.Lite)
+		conn.fingerprints = remote.sdp.FingerprintsOf(i)
 	}
 	conn.ready = true
 	conn.fixed = conn.fixed || final
@@ -53,10 +52,10 @@ func (c *change) agree(local, remote *description, weOffered, final bool) error 
 	return nil
 }
 
-// keepsCertificate refuses the fingerprints of another certificate once DTLS is settled: they ask for a new association
-// (RFC 8842 §4), which the transport cannot make.
+// keepsCertificate refuses the fingerprints of another certificate once an answer has begun DTLS, be it provisional: they
+// ask for a new association (RFC 8842 §4), which the transport cannot make.
 func (conn *connection) keepsCertificate(remote *description, i int) error {
-	if !conn.fixed || i < 0 {
+	if !conn.ready || i < 0 {
 		return nil
 	}
 	for _, f := range remote.sdp.FingerprintsOf(i) {

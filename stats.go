@@ -156,7 +156,9 @@ type RTPStreamStats struct {
 // InboundRTPStreamStats is W3C's RTCInboundRtpStreamStats, its network part.
 type InboundRTPStreamStats struct {
 	RTPStreamStats
-	Mid                          string  `json:"mid"`
+	Mid string `json:"mid"`
+	// RID is the simulcast layer, as TrackRemote.RID has it; empty without simulcast. W3C has it for streams that are sent only:
+	// browsers receive no simulcast.
 	RID                          string  `json:"rid,omitempty"`
 	RemoteID                     string  `json:"remoteId,omitempty"`
 	TrackIdentifier              string  `json:"trackIdentifier"`

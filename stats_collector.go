@@ -28,12 +28,12 @@ func (pc *PeerConnection) GetStats() StatsReport {
 		c.certificate("local", pc.certificate.der)
 		transport.LocalCertificateID = "CFlocal"
 	}
-	tracks := make(map[*TrackRemote]string)
+	tracks := make(map[*TrackRemote]trackName)
 	for _, t := range pc.transceivers {
 		c.codecs(t.receiver.parameters.Codecs)
 		c.codecs(t.sender.parameters.Codecs)
 		for _, track := range t.receiver.tracks {
-			tracks[track] = track.id
+			tracks[track] = trackName{id: track.id, rid: track.rid}
 		}
 	}
 	begun := pc.gatheringBegun
@@ -51,6 +51,9 @@ func (pc *PeerConnection) GetStats() StatsReport {
 	c.data(engine)
 	return c.report
 }
+
+// trackName is what the peer calls a track.
+type trackName struct{ id, rid string }
 
 // statsCollector fills one report.
 type statsCollector struct {
@@ -150,7 +153,7 @@ func (c *statsCollector) stream(kind StatsType, prefix string, media RTPCodecTyp
 	}
 }
 
-func (c *statsCollector) rtp(r *rtpPipe, tracks map[*TrackRemote]string) {
+func (c *statsCollector) rtp(r *rtpPipe, tracks map[*TrackRemote]trackName) {
 	for _, s := range r.incoming {
 		c.inbound(s, tracks[s.track])
 	}
@@ -161,11 +164,11 @@ func (c *statsCollector) rtp(r *rtpPipe, tracks map[*TrackRemote]string) {
 	}
 }
 
-func (c *statsCollector) inbound(s *inboundStream, trackID string) {
+func (c *statsCollector) inbound(s *inboundStream, track trackName) {
 	n := s.stats.Stats()
 	kind := s.receiver.transceiver.kind
 	in := &InboundRTPStreamStats{
-		RTPStreamStats: c.stream(StatsTypeInboundRTP, "IT", kind, n.SSRC, s.pt), Mid: s.mid, TrackIdentifier: trackID,
+		RTPStreamStats: c.stream(StatsTypeInboundRTP, "IT", kind, n.SSRC, s.pt), Mid: s.mid, RID: track.rid, TrackIdentifier: track.id,
 		PacketsReceived: n.PacketsReceived, PacketsLost: n.PacketsLost, Jitter: n.Jitter.Seconds(),
 		BytesReceived: n.BytesReceived, HeaderBytesReceived: n.HeaderBytesReceived,
 		LastPacketReceivedTimestamp:  milliseconds(n.LastPacketReceived),

@@ -3,10 +3,13 @@ package webrtc
 import (
 	"encoding/json"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/openparley/webrtc/internal/rtpflow"
 )
 
 // statsOf returns the objects of one type.
@@ -166,6 +169,41 @@ func TestStatsAfterClose(t *testing.T) {
 			if reflect.TypeOf(s) == reflect.TypeFor[*TransportStats]() {
 				t.Error("a transport after Close")
 			}
+		}
+	})
+}
+
+func TestInboundStatsNameTheSimulcastLayer(t *testing.T) {
+	inBubble(t, pairOptions{}, func(p *pair) {
+		track := p.staticRTP(vp8, "video")
+		_, err := p.a.AddTrack(track)
+		p.must(err)
+
+		t.Log("# an offer that tells its streams apart by RID alone")
+		p.must(p.a.SetLocalDescription(SessionDescription{}))
+		offer := *p.a.LocalDescription()
+		offer.SDP = regexp.MustCompile(`a=(ssrc|ssrc-group):.*\r\n`).ReplaceAllString(offer.SDP, "") +
+			"a=rid:low send\r\na=rid:high send\r\na=simulcast:send low;high\r\n"
+		p.must(p.b.SetRemoteDescription(offer))
+		p.must(p.b.SetLocalDescription(SessionDescription{}))
+		a, b := connected(p.a), connected(p.b)
+		p.must(p.a.SetRemoteDescription(*p.b.LocalDescription()))
+		within(p, 10*time.Second, "a connected", a)
+		within(p, 10*time.Second, "b connected", b)
+		synctest.Wait()
+
+		t.Log("# one stream comes, of the second layer")
+		p.a.transport.mu.Lock()
+		flow := &p.a.transport.engine.rtp.table.flows[0]
+		s := flow.encodings[0].stream
+		s.exts[s.extCount] = rtpflow.Extension{ID: flow.ridExtension, Data: []byte("high")}
+		s.extCount++
+		p.a.transport.mu.Unlock()
+		p.must(track.WriteRTP(packet(1)))
+		time.Sleep(time.Second)
+		in := statsOf[*InboundRTPStreamStats](p.b.GetStats())
+		if len(in) != 1 || in[0].RID != "high" || in[0].Mid != "0" || in[0].PacketsReceived != 1 {
+			t.Errorf("%+v", in)
 		}
 	})
 }

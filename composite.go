@@ -134,11 +134,20 @@ type dataUpdate struct {
 	maxMessageSize        int // of the peer; zero: no limit
 }
 
-// apply takes over what negotiation decided. An error is the peer's fault in a way that parsing did not show, or ours.
+// apply takes over what negotiation decided, which sdp/jsep has checked and committed. What fails here nevertheless, such as a
+// source of randomness, fails the connection: half a description in force would be neither the old state nor the new one.
 func (c *composite) apply(now time.Time, u transportUpdate) error {
 	if c.closed {
 		return nil
 	}
+	err := c.takeOver(now, u)
+	if err != nil {
+		c.fail(now, err)
+	}
+	return err
+}
+
+func (c *composite) takeOver(now time.Time, u transportUpdate) error {
 	if u.newServers {
 		c.ice.SetPolicy(u.policy)
 		if err := c.ice.SetServers(u.servers); err != nil {
@@ -174,7 +183,7 @@ func (c *composite) apply(now time.Time, u transportUpdate) error {
 	if u.noMore {
 		c.ice.RemoteEndOfCandidates(now)
 	}
-	if c.dtls == nil {
+	if c.dtls == nil && c.dtlsState != dtls.StateFailed {
 		if err := c.makeDTLS(u.dtlsRole, u.fingerprints); err != nil {
 			return fmt.Errorf("dtls: %w", err)
 		}
@@ -197,6 +206,14 @@ func (c *composite) apply(now time.Time, u transportUpdate) error {
 func (c *composite) addRemoteCandidate(now time.Time, candidate ice.Candidate) {
 	if err := c.ice.AddRemoteCandidate(now, candidate); err != nil {
 		c.cfg.logger.Debug("remote candidate ignored", "candidate", candidate.String(), "error", err)
+	}
+}
+
+// fail ends the connection for a reason that DTLS does not know of. The peer is told, if there are keys to tell it with.
+func (c *composite) fail(now time.Time, err error) {
+	c.setDTLSState(now, dtls.EventState{State: dtls.StateFailed, Err: err})
+	if c.dtls != nil {
+		c.dtls.Close(now)
 	}
 }
 
@@ -481,6 +498,9 @@ func (c *composite) pumpDTLS(now time.Time) (moved bool) {
 }
 
 func (c *composite) setDTLSState(now time.Time, s dtls.EventState) {
+	if c.dtlsState == dtls.StateFailed {
+		return // for good
+	}
 	c.dtlsState = s.State
 	err := s.Err
 	if s.State == dtls.StateConnected {

@@ -3,12 +3,15 @@ package webrtc
 import (
 	"bytes"
 	"context"
+	cryptorand "crypto/rand"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -129,6 +132,54 @@ func TestABrokenPathDisconnectsAndFails(t *testing.T) {
 		// Consent lasts 30 seconds (RFC 7675, section 5.1).
 		if d := time.Since(start); d < 20*time.Second || d > 32*time.Second {
 			t.Errorf("failed after %v", d)
+		}
+	})
+}
+
+// breakable is a source of randomness that a test can break.
+type breakable struct {
+	io.Reader
+	broken atomic.Bool
+}
+
+func (b *breakable) Read(p []byte) (int, error) {
+	if b.broken.Load() {
+		return 0, io.ErrUnexpectedEOF
+	}
+	return b.Reader.Read(p)
+}
+
+// TestATransportThatCannotBeMadeFails: the description is committed by then, so the connection ends in a state that tells.
+func TestATransportThatCannotBeMadeFails(t *testing.T) {
+	random := &breakable{Reader: cryptorand.Reader}
+	inBubble(t, pairOptions{settings: func(name string, s *Settings) {
+		if name == "a" {
+			s.rand = random
+		}
+	}}, func(p *pair) {
+		states := make(chan PeerConnectionState, 4)
+		p.a.OnConnectionStateChange(func(s PeerConnectionState) { states <- s })
+		dc, err := p.a.CreateDataChannel("", nil)
+		p.must(err)
+		p.must(p.a.SetLocalDescription(SessionDescription{}))
+		p.must(p.b.SetRemoteDescription(*p.a.LocalDescription()))
+		p.must(p.b.SetLocalDescription(SessionDescription{}))
+		random.broken.Store(true)
+		err = p.a.SetRemoteDescription(*p.b.LocalDescription())
+		random.broken.Store(false)
+		wantError(t, "an answer", err, &OperationError{})
+		if !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("the cause is lost: %v", err)
+		}
+		for s := PeerConnectionStateNew; s != PeerConnectionStateFailed; {
+			s = within(p, time.Minute, "failed", states)
+		}
+		if s := p.a.SignalingState(); s != SignalingStateStable || p.a.CurrentRemoteDescription() == nil {
+			t.Errorf("half an exchange: %v", s)
+		}
+		time.Sleep(time.Minute)
+		if s := p.a.DTLSState(); s != DTLSTransportStateFailed || dc.ReadyState() == DataChannelStateOpen {
+			t.Errorf("DTLS is %v, the channel %v", s, dc.ReadyState())
 		}
 	})
 }

@@ -102,7 +102,8 @@ func (pc *PeerConnection) SetLocalDescription(d SessionDescription) error {
 
 // SetRemoteDescription applies what the peer has sent. An offer that meets one of our own rolls ours back first, which
 // is what perfect negotiation needs. Tracks are announced by it, OnTrack is called before the first packet has come.
-// Errors: InvalidStateError, InvalidAccessError, TypeError (no such type), RTCError with sdp-syntax-error.
+// Errors: InvalidStateError, InvalidAccessError, TypeError (no such type), OperationError (another certificate, or other DTLS
+// roles), RTCError with sdp-syntax-error. A description that is refused changes nothing.
 // [setRemoteDescription]
 //
 // [setRemoteDescription]: https://www.w3.org/TR/webrtc/#dom-peerconnection-setremotedescription
@@ -230,7 +231,8 @@ func (pc *PeerConnection) transportUpdate(fx *jsep.Effects) (u transportUpdate) 
 	return u
 }
 
-// applyToTransport brings the transport up to date. The operations chain keeps the order.
+// applyToTransport brings the transport up to date. The operations chain keeps the order. An error, which no peer can bring
+// about, leaves the description in force and the connection failed.
 func (pc *PeerConnection) applyToTransport(u transportUpdate, flows []flowUpdate) error {
 	now, ok := pc.transport.enter()
 	if !ok {

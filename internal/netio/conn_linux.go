@@ -47,6 +47,7 @@ type conn struct {
 	// Owned by the goroutine in ReadBatch.
 	readable func(fd uintptr) bool
 	read     readResult
+	busy     int // how many reads have not waited
 
 	closing sync.Once
 	err     error

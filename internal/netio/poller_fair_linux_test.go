@@ -84,3 +84,44 @@ func testBusyPollers(t *testing.T, procs int) {
 	}
 	work.Wait()
 }
+
+// TestBusyReaderLetsOthersRun: the same of a socket's own goroutine.
+func TestBusyReaderLetsOthersRun(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	busy, other := listenT(t, "127.0.0.1"), listenT(t, "127.0.0.1")
+	again := []Message{{Data: []byte("x"), Remote: busy.LocalAddr()}}
+	var heard atomic.Bool
+	var work sync.WaitGroup
+	work.Go(func() {
+		var in Batch
+		if err := other.ReadBatch(&in); err != nil {
+			t.Error(err)
+		}
+		heard.Store(true)
+		in.Release()
+	})
+	gate, err := newGate(newEpoll(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer gate.close()
+	if err := gate.sleep(30 * time.Millisecond); err != nil { // without a timer of the runtime, and so the monitor sleeps too
+		t.Fatal(err)
+	}
+	sendT(t, busy, append(again, Message{Data: []byte("x"), Remote: other.LocalAddr()})...)
+	var in Batch
+	for end := time.Now().Add(5 * time.Second); !heard.Load(); {
+		if err := busy.ReadBatch(&in); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = busy.WriteBatch(again)
+		if time.Now().After(end) {
+			t.Error("others do not run beside a busy reader")
+			_ = other.Close()
+			break
+		}
+	}
+	in.Release()
+	work.Wait()
+}

@@ -250,7 +250,8 @@ func (p *poller) begin() bool {
 func (p *poller) wait() (int, error) {
 	begin := time.Now()
 	if begin.Sub(p.rested) > yieldInterval {
-		letOthersRun()
+		wakeMonitor() // for those that wait in the runtime's poller
+		runtime.Gosched()
 		p.rested = begin
 	}
 	var err error
@@ -291,14 +292,6 @@ func (p *poller) wait() (int, error) {
 		}
 	}
 	return total, nil
-}
-
-// letOthersRun lets other goroutines run, and those that wait for what only the
-// runtime's monitor looks for while no processor is idle. The monitor sleeps when all
-// are, and system calls wake it that the runtime notices: there are no others here.
-func letOthersRun() {
-	_, _, _ = unix.Syscall(unix.SYS_GETPID, 0, 0, 0)
-	runtime.Gosched()
 }
 
 // await waits for events, from begin on.

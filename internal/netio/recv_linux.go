@@ -19,6 +19,9 @@ const (
 	// readStagger keeps the buffers of short messages out of each other's sets of
 	// the processor's caches.
 	readStagger = 4096 + 64
+	// busyReads is how many reads in a row need not wait before the runtime is to
+	// notice.
+	busyReads = 64
 	// maxICMP bounds the errors skipped before a read gives up its turn.
 	maxICMP = 64
 )
@@ -90,6 +93,10 @@ type readResult struct {
 // ReadBatch implements PacketConn.
 func (c *conn) ReadBatch(b *Batch) error {
 	b.Release()
+	if c.busy++; c.busy == busyReads {
+		c.busy = 0
+		wakeMonitor()
+	}
 	for {
 		err := c.raw.Read(c.readable)
 		r := c.read
@@ -121,6 +128,7 @@ func (c *conn) receive(fd uintptr) bool {
 			return true
 		case errno == unix.EAGAIN:
 			s.Release()
+			c.busy = 0
 			return false
 		case errno == unix.ENOSYS && !c.oneByOne.Load():
 			c.oneByOne.Store(true)
@@ -135,6 +143,12 @@ func (c *conn) receive(fd uintptr) bool {
 	c.read = readResult{slab: s}
 	return true
 }
+
+// wakeMonitor wakes the runtime's monitor, which sleeps when all processors are idle:
+// it takes a processor away from who does not give it up, and looks in the runtime's
+// poller while nobody else does. Only system calls that the runtime notices wake it,
+// and those of this package, none of which waits, are not noticed.
+func wakeMonitor() { _, _, _ = unix.Syscall(unix.SYS_GETPID, 0, 0, 0) }
 
 // recv reads up to n messages into the slots from i on, which are armed, and counts
 // them as used.

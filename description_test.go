@@ -382,6 +382,8 @@ func TestRemoteDescriptionsThatCannotBeApplied(t *testing.T) {
 		"a long password":          replace("a=ice-pwd", "a=ice-pwd:"+strings.Repeat("a", 257)+"\r\n"),
 		"a password with a hole":   replace("a=ice-pwd", "a=ice-pwd:"+strings.Repeat("a", 21)+" a\r\n"),
 		"no fingerprint":           replace("a=fingerprint", ""),
+		"a weak hash alone":        replace("a=fingerprint", "a=fingerprint:sha-1 "+strings.Repeat("00:", 19)+"00\r\n"),
+		"a fingerprint cut short":  replace("a=fingerprint", "a=fingerprint:sha-256 AB\r\n"),
 	}
 	for name, spoil := range cases {
 		t.Run(name, func(t *testing.T) {

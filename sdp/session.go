@@ -79,6 +79,13 @@ type Fingerprint struct {
 	Value     string
 }
 
+// Usable reports whether the fingerprint can vouch for a certificate: its hash is SHA-256, SHA-384 or SHA-512, and as long as
+// that. Weaker ones must not be believed (RFC 8122 §5), and others are not known.
+func (f Fingerprint) Usable() bool {
+	size := map[string]int{"sha-256": 32, "sha-384": 48, "sha-512": 64}[f.Algorithm]
+	return size > 0 && len(f.Value) == 3*size-1
+}
+
 // ICE is what a section says about ICE after the two levels were merged.
 type ICE struct {
 	Ufrag   string

@@ -183,14 +183,14 @@ func TestLiteSelf(t *testing.T) {
 // Fingerprint, setup and ICE at session level count for each section without its own.
 func TestSessionLevelTransport(t *testing.T) {
 	text := sessionHead + strings.ReplaceAll(strings.ReplaceAll(sectionHead, "c=IN IP4 0.0.0.0\r\n", ""), "a=rtcp-mux\r\n", "") + "a=ice-options:trickle\r\na=recvonly\r\n" +
-		"a=group:BUNDLE 0 1\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\na=rtcp-mux\r\na=fingerprint:sha-1 " + strings.Repeat("00:", 19) + "00\r\n" +
+		"a=group:BUNDLE 0 1\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\na=rtcp-mux\r\na=fingerprint:sha-384 " + strings.Repeat("00:", 47) + "00\r\n" +
 		"m=application 9 DTLS/SCTP 5001\r\na=mid:1\r\na=sctpmap:5001 webrtc-datachannel 256\r\n"
 	p := newPeer(t, "p", 1)
 	p.remote(Description{TypeOffer, strings.Replace(text, "a=setup:actpass", "a=setup:active", 1)})
 	an := p.answer()
 	fx := p.local(an)
 	tr := fx.Transport
-	if tr.Remote.Ufrag != "abcd" || tr.Fingerprints[0].Algorithm != "sha-1" || tr.DTLSRole != DTLSRoleServer || !tr.Trickle {
+	if tr.Remote.Ufrag != "abcd" || tr.Fingerprints[0].Algorithm != "sha-384" || tr.DTLSRole != DTLSRoleServer || !tr.Trickle {
 		t.Fatalf("%+v", tr)
 	}
 	if len(p.Transceivers()) != 1 || p.Transceivers()[0].CurrentDirection != sdp.Inactive {

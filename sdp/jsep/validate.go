@@ -121,8 +121,8 @@ func describesTransport(r *description, i int) error {
 	if ice := r.sdp.ICEOf(i); ice.Ufrag == "" || ice.Pwd == "" {
 		return fail(NameInvalidAccess, "section %d has no ICE credentials", i)
 	}
-	if len(r.sdp.FingerprintsOf(i)) == 0 {
-		return fail(NameInvalidAccess, "section %d has no certificate fingerprint", i)
+	if !slices.ContainsFunc(r.sdp.FingerprintsOf(i), sdp.Fingerprint.Usable) {
+		return fail(NameInvalidAccess, "section %d has no certificate fingerprint of a hash that is known and strong", i)
 	}
 	return nil
 }

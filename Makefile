@@ -10,7 +10,7 @@ LINT     := $(CURDIR)/internal/tools/bin/golangci-lint
 SUBMODULES := $(patsubst %/go.mod,%,$(wildcard e2e/go.mod bench/go.mod))
 
 # The packages in which goroutines meet: the rest is sequential by design (docs/adr/0002-sans-io-verbs.md).
-CONCURRENT := $(wildcard ./internal/netio ./internal/netsim ./media ./signaling ./examples)
+CONCURRENT := ./internal/netio ./internal/netsim ./media ./ice/turn/turnserver ./ice/mdns/mdnsio ./dtls/dtlsio ./examples
 
 .PHONY: check test race fuzz cover bench interop torture bars bogo vuln tidy vet lint cross
 
